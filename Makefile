@@ -1,0 +1,44 @@
+# Works on a machine that has only Python 3.11+ (with venv) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test soak bench lint types lock clean
+
+help: ## what each target does
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY) ## sync a made-up organisation into linq_demo.duckdb, change it, sync again
+	$(BIN)/python pipelines/linq_to_duckdb.py --demo
+
+test: $(READY) ## run the whole test suite
+	$(BIN)/python -m pytest -n 2 -m "not soak"
+
+soak: $(READY) ## the long tests: random kills and thousands of histories
+	$(BIN)/python -m pytest -m soak -s --timeout 0
+
+bench: $(READY) ## time a sync beside a bare download of the same pages
+	$(BIN)/python -m tests.benchmarks
+
+lint: $(READY) ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict on the package and the commands
+	$(BIN)/mypy
+	$(BIN)/mypy pipelines
+
+lock: $(READY) ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --universal --extra all --extra dev --no-emit-index-url \
+		--no-emit-find-links --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,97 @@
+"""What the parts of one sync share: its options, its clock, its summary, and where it reads and remembers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from linq_source import settings
+from linq_source.errors import ConfigurationError, LinqError
+from linq_source.memory import Memory
+from linq_source.plan import Policy
+from linq_source.reader import Reader
+from linq_source.rows import Shaper
+from linq_source.tables import Table
+
+GUARDED_ROWS = 50
+GUARDED_SHARE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a sync reads. Times are UTC."""
+
+    phone_numbers: tuple[str, ...] = ()
+    """Restrict chats to these of our numbers; empty for all."""
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    lookback_days: float = settings.LOOKBACK_DAYS
+    recheck_hours: float = settings.RECHECK_HOURS
+    contacts_hours: float = settings.CONTACTS_HOURS
+    is_full_refresh: bool = False
+    allows_mass_delete: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lookback_days", "recheck_hours", "contacts_hours"):
+            if not 0 <= getattr(self, name) < 100_000:
+                raise ConfigurationError(f"{name} must be from 0 to 100000, not {getattr(self, name)}.")
+        if self.start_date and self.end_date and self.start_date >= self.end_date:
+            raise ConfigurationError("start_date must be before end_date.")
+
+    def policy(self, now: datetime) -> Policy:
+        """The part of the options that the plan needs."""
+        return Policy(
+            now=now,
+            lookback=timedelta(days=self.lookback_days),
+            recheck=timedelta(hours=self.recheck_hours),
+            start=self.start_date,
+            end=self.end_date,
+            is_full_refresh=self.is_full_refresh,
+        )
+
+
+@dataclass
+class Summary:
+    """What a sync did."""
+
+    chats_listed: int = 0
+    chats_to_read: int = 0
+    chats_read: int = 0
+    messages_read: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    """Rows written, removals included, by table."""
+    rejected: int = 0
+    unread_times: int = 0
+    skipped: list[str] = field(default_factory=list)
+    """What was left out, a sentence each."""
+    failure: LinqError | None = None
+    """Why the sync gave up before its end; what was complete by then is kept."""
+
+
+@dataclass
+class Context:
+    """One sync's shared state."""
+
+    options: Options
+    now: datetime
+    reader: Reader
+    memory: Memory
+    shaper: Shaper
+    summary: Summary
+    our_numbers: set[str] = field(default_factory=set)
+    """Every number that is or was ours: who sends from one of them sends outbound."""
+
+    def skip(self, sentence: str) -> None:
+        """Name something that is left out."""
+        if sentence not in self.summary.skipped:
+            self.summary.skipped.append(sentence)
+
+    def may_delete(self, table: Table, count: int) -> bool:
+        """Whether so many rows of a table may be marked as deleted; names the refusal where not."""
+        known = self.memory.live_count(table) if count else 0
+        if self.options.allows_mass_delete or known <= GUARDED_ROWS or count <= GUARDED_SHARE * known:
+            return True
+        self.skip(
+            f"{table.name}: Linq no longer lists {count} of {known} rows; so many are marked as deleted only "
+            "when --allow-mass-delete says that it is meant"
+        )
+        return False

@@ -1,0 +1,59 @@
+"""The lists a sync begins with: numbers, contacts, subscriptions, and the chats of each number."""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from linq_source import settings
+from linq_source.client import LinqClient
+from linq_source.pages import Listed, read_list, read_rows
+from linq_source.plan import Listing
+from linq_source.values import to_json
+
+
+async def phone_numbers(client: LinqClient) -> Listed:
+    """All numbers of the organisation; the list has no pages and no totals, so an empty one is asked twice."""
+    return await _unpaged(client, settings.PHONE_NUMBERS, "phone_numbers")
+
+
+async def webhook_subscriptions(client: LinqClient) -> Listed:
+    """All webhook subscriptions."""
+    return await _unpaged(client, settings.WEBHOOK_SUBSCRIPTIONS, "webhook_subscriptions")
+
+
+async def contacts(client: LinqClient) -> Listed:
+    """All contacts."""
+    return await read_list(client, settings.CONTACTS, {}, "contacts")
+
+
+async def chats(client: LinqClient, phone_number: str) -> Listed:
+    """All chats that one of our numbers is in."""
+    return await read_list(client, settings.CHATS, {"phone_number": phone_number}, "data")
+
+
+async def _unpaged(client: LinqClient, path: str, list_key: str) -> Listed:
+    rows = await client.get(path, read=lambda body: read_rows(body, list_key))
+    return Listed(rows, is_clean=True)
+
+
+def listing_of(row: Any) -> Listing | None:
+    """Return what a chat's listing says for the plan, or None where it is no chat."""
+    if not isinstance(row, dict):
+        return None
+    chat_id, count = row.get("id"), row.get("message_count")
+    try:
+        number = int(str(chat_id))
+        counted = None if count is None else int(str(count))
+    except ValueError:
+        return None
+    return Listing(number, counted, listing_hash(row))
+
+
+def listing_hash(row: dict[str, Any]) -> str:
+    """Return a hash of all that a chat's listing says."""
+    try:
+        text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        text = (to_json(row) or "").encode()
+    return hashlib.blake2b(text, digest_size=12).hexdigest()

@@ -1,0 +1,117 @@
+"""What earlier syncs stored, read back from the destination itself: the only memory a sync has.
+
+Rows of tables are compared by their values, so they are taken as they are. Cursors are believed only when the
+load that wrote them was completed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.destinations.sql_client import SqlClientBase
+
+from linq_source.plan import ChatSync
+from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, Departure, Table
+from linq_source.times import TIMESTAMP, AnyField
+
+OpenClient = Callable[[], SqlClientBase[Any]]
+
+_KEYS_PER_QUERY = 5_000
+
+
+class Memory:
+    """Reads what is stored. On a first run, when no table exists yet, everything is empty."""
+
+    def __init__(self, open_client: OpenClient) -> None:
+        self._open_client = open_client
+        self._empty: set[str] = set()
+
+    def chat_syncs(self) -> dict[int, ChatSync]:
+        """The cursor of each chat, of completed loads only."""
+        return {
+            row["chat_id"]: ChatSync(**{name: row[name] for name in CHAT_SYNCS.schema.names})
+            for row in self._believed(CHAT_SYNCS)
+        }
+
+    def list_synced_at(self, list_name: str) -> datetime | None:
+        """When a list without a filter was last read whole."""
+        rows = {row["list_name"]: row["synced_at"] for row in self._believed(LIST_SYNCS)}
+        return rows.get(list_name)
+
+    def rows(self, table: Table, where: str = "") -> pa.Table:
+        """Stored rows of a table, in its own schema followed by the columns that Linq added later."""
+        found = self._query(f"select * from {{{table.name}}}" + (f" where {where}" if where else ""), table)
+        return table.schema.empty_table() if found is None else conform(found, table)
+
+    def rows_of(self, table: Table, column: str, keys: Sequence[int], where: str = "") -> pa.Table:
+        """Stored rows whose `column` is one of `keys`."""
+        if table.name in self._empty or not keys:
+            return table.schema.empty_table()
+        parts = [
+            self.rows(table, f"{column} in ({', '.join(map(str, part))})" + (f" and {where}" if where else ""))
+            for part in _parts(keys)
+        ]
+        return pa.concat_tables(parts, promote_options="default")
+
+    def live_count(self, table: Table) -> int:
+        """How many rows Linq still listed when they were stored."""
+        where = " where deleted_at is null" if table.departure is Departure.MARKED else ""
+        found = self._query(f"select count(*) as n from {{{table.name}}}{where}", table)
+        return 0 if found is None else int(found.column(0)[0].as_py())
+
+    def is_stored(self, table: Table) -> bool:
+        """Whether the table exists."""
+        return self._query(f"select * from {{{table.name}}} where 1 = 0", table) is not None
+
+    def forget_emptiness(self) -> None:
+        """Look again at tables that had no row: a load has been completed since."""
+        self._empty.clear()
+
+    def _believed(self, table: Table) -> list[dict[str, Any]]:
+        sql = (
+            f"select t.* from {{{table.name}}} t "
+            f"join {{_dlt_loads}} l on l.load_id = t._dlt_load_id where l.status = 0"
+        )
+        found = self._query(sql, table)
+        rows: list[dict[str, Any]] = [] if found is None else conform(found, table).to_pylist()
+        return rows
+
+    def _query(self, sql: str, table: Table) -> pa.Table | None:
+        if table.name in self._empty:
+            return None
+        with self._open_client() as client:
+            names = {name: client.make_qualified_table_name(name) for name in (table.name, "_dlt_loads")}
+            try:
+                with client.execute_query(sql.format(**names)) as cursor:
+                    return cursor.arrow()
+            except DestinationUndefinedEntity:
+                self._empty.add(table.name)
+                return None
+
+
+def conform(found: pa.Table, table: Table) -> pa.Table:
+    """Return what a destination gave back in the table's own schema, then other columns but dlt's own."""
+    known = {column.name for column in table.columns}
+    fields: list[AnyField] = []
+    arrays: list[Any] = []
+    for column in table.columns:
+        field = table.field(column)
+        position = found.schema.get_field_index(column.name)
+        fields.append(field)
+        arrays.append(
+            pa.nulls(found.num_rows, type=field.type) if position < 0 else found.column(position).cast(field.type)
+        )
+    for field in found.schema:
+        if field.name not in known and not field.name.startswith("_dlt_"):
+            values = found.column(field.name)
+            kind = TIMESTAMP if pa.types.is_timestamp(field.type) else field.type
+            fields.append(field.with_type(kind))
+            arrays.append(values.cast(kind))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _parts(keys: Sequence[int]) -> Iterable[Sequence[int]]:
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        yield keys[start : start + _KEYS_PER_QUERY]

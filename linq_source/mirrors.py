@@ -1,0 +1,135 @@
+"""Lists mirrored whole: numbers, contacts, subscriptions, chats. What a list no longer holds has departed."""
+
+from collections.abc import Generator, Iterator
+
+import pyarrow as pa
+
+from linq_source import listing
+from linq_source.changes import changed_rows, live, missing_rows, with_value
+from linq_source.context import Context
+from linq_source.errors import ConfigurationError, ForbiddenError
+from linq_source.pages import Listed
+from linq_source.plan import Listing
+from linq_source.rows import Batch, integers
+from linq_source.tables import (
+    CHAT_HANDLES,
+    CHAT_PHONE_NUMBERS,
+    CHATS,
+    PHONE_NUMBERS,
+    Departure,
+    Table,
+)
+
+
+def mirror(context: Context, table: Table, listed: Listed) -> Iterator[Batch]:
+    """Yield what brings a table to equal a list."""
+    new, _ = context.shaper.shape(table, listed.rows)
+    stored = context.memory.rows(table)
+    yield {table.name: changed_rows(new, stored, table)}
+    if listed.is_clean:
+        yield from departures(context, table, missing_rows(new, stored, table.key))
+    else:
+        context.skip(f"{table.name}: the list kept changing while it was read, so no deletion was believed")
+
+
+def departures(context: Context, table: Table, gone: pa.Table) -> Iterator[Batch]:
+    """Yield what becomes of rows that Linq no longer lists."""
+    if table.departure is Departure.REMOVED:
+        yield {table.name: with_value(gone, "is_removed", value=True)}
+        return
+    gone = live(gone)
+    if gone.num_rows and context.may_delete(table, gone.num_rows):
+        yield {table.name: with_value(gone, "deleted_at", context.now)}
+
+
+def read_phone_numbers(context: Context) -> Listed:
+    """Read our numbers, and note every number that is or was ours."""
+    stored = context.memory.rows(PHONE_NUMBERS)
+    listed = context.reader.run(listing.phone_numbers)
+    if not listed.rows and live(stored).num_rows:
+        # The list carries no totals that would prove it, and numbers do not all leave at once: ask again.
+        listed = context.reader.run(listing.phone_numbers)
+    context.our_numbers = _texts(stored, "phone_number") | set(_number_ids(context, listed))
+    return listed
+
+
+def _number_ids(context: Context, numbers: Listed) -> dict[str, int]:
+    table, _ = context.shaper.shape(PHONE_NUMBERS, numbers.rows)
+    pairs = zip(table["phone_number"].to_pylist(), integers(table, "id"), strict=True)
+    return {number: number_id for number, number_id in pairs if number}
+
+
+class ChatLists:
+    """The chats of each of our numbers: started side by side, then mirrored into three tables."""
+
+    def __init__(self, context: Context, numbers: Listed) -> None:
+        self._context = context
+        self._ids = _number_ids(context, numbers)
+        restricted = set(context.options.phone_numbers)
+        if foreign := restricted - set(self._ids):
+            raise ConfigurationError(
+                f"{len(foreign)} of the phone numbers asked for (phone_numbers, --phone-number) are not among "
+                f"the organisation's {len(self._ids)}. Write them as Linq does, like +15550001111."
+            )
+        wanted = restricted or set(self._ids)
+        # A number that was released lists nothing any more, and that is known without asking.
+        self._examined = set() if restricted else context.our_numbers - set(self._ids)
+        self._waiting = {
+            number: context.reader.start(lambda client, number=number: listing.chats(client, number))  # type: ignore[misc]
+            for number in sorted(wanted)
+        }
+
+    def batches(self) -> Generator[Batch, None, list[Listing]]:
+        """Yield what changed in the three tables; return what was listed of each chat."""
+        context = self._context
+        listed = self._collect()
+        batch = context.shaper.chats(listed)
+        chats = batch[CHATS.name]
+        context.summary.chats_listed = chats.num_rows
+        stored = {table: context.memory.rows(table) for table in (CHATS, CHAT_HANDLES, CHAT_PHONE_NUMBERS)}
+        yield {
+            table.name: changed_rows(batch[table.name], rows, table)
+            for table, rows in sorted(stored.items(), key=lambda pair: pair[0].name)
+        }
+        here = set(integers(chats, "id"))
+        for table in (CHAT_HANDLES, CHAT_PHONE_NUMBERS):
+            left = missing_rows(batch[table.name], stored[table], table.key)
+            keep = [chat_id in here for chat_id in left["chat_id"].to_pylist()]
+            if table is CHAT_PHONE_NUMBERS:
+                numbers = left["phone_number"].to_pylist()
+                keep = [kept and number in self._examined for kept, number in zip(keep, numbers, strict=True)]
+            yield from departures(context, table, left.filter(pa.array(keep, type=pa.bool_())))
+        yield from departures(context, CHATS, self._gone(chats, stored[CHATS], stored[CHAT_PHONE_NUMBERS]))
+        listings = (listing.listing_of(row) for _, rows in listed for row in rows)
+        latest = {found.chat_id: found for found in listings if found}
+        return [latest[chat_id] for chat_id in sorted(here & latest.keys())]
+
+    def _collect(self) -> list[tuple[str, list[object]]]:
+        collected: list[tuple[str, list[object]]] = []
+        for number, wait in self._waiting.items():
+            try:
+                listed = wait()
+            except ForbiddenError:
+                self._context.skip(f"phone number {self._ids[number]} (its id): Linq refused its chats (403)")
+                continue
+            collected.append((number, listed.rows))
+            if listed.is_clean:
+                self._examined.add(number)
+            else:
+                self._context.skip(
+                    f"phone number {self._ids[number]} (its id): its chats kept changing while they were listed, "
+                    "so no deletion among them was believed"
+                )
+        return collected
+
+    def _gone(self, chats: pa.Table, stored: pa.Table, stored_numbers: pa.Table) -> pa.Table:
+        """Return the stored chats that none of their numbers lists, as far as those were listed for sure."""
+        pairs = zip(stored_numbers["chat_id"].to_pylist(), stored_numbers["phone_number"].to_pylist(), strict=True)
+        elsewhere = {chat_id for chat_id, number in pairs if number not in self._examined}
+        gone = missing_rows(chats, stored, CHATS.key)
+        keep = [chat_id not in elsewhere for chat_id in gone["id"].to_pylist()]
+        return gone.filter(pa.array(keep, type=pa.bool_()))
+
+
+def _texts(table: pa.Table, name: str) -> set[str]:
+    return {text for text in table[name].to_pylist() if text}

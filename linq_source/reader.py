@@ -1,0 +1,228 @@
+"""Reader: the client at work in a thread of its own, so that Linq is read while the destination is written.
+
+One thread runs one event loop with one client. The rest of a sync is plain, blocking code: it asks with
+`run`, or hands over chats with `submit` and takes what was read with `next_part`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from linq_source import settings
+from linq_source.client import Counters, LinqClient
+from linq_source.errors import LinqError
+from linq_source.listing import listing_of
+from linq_source.pages import MAX_PASSES, Params, Tally, Walk, identity
+from linq_source.plan import ChatRead, Listing
+from linq_source.strict_json import BrokenBodyError
+from linq_source.times import to_query
+
+T = TypeVar("T")
+
+PART_ROWS = 2_000
+"""A chat with more messages than this is handed over in parts of this size, as it is read."""
+
+
+class InterruptedReadError(Exception):
+    """The sync was asked to stop while it waited for Linq."""
+
+
+@dataclass(frozen=True)
+class ChatPart:
+    """Messages of one chat as Linq sent them: all of them, or one part of a large chat in order of time."""
+
+    read: ChatRead
+    rows: list[Any]
+    is_first: bool = True
+    is_last: bool = True
+    is_clean: bool = True
+    """Whether the list was proven; said by the last part."""
+    ids: dict[str, None] = field(default_factory=dict)
+    """Identities of every message listed; said by the last part."""
+    is_recounted: bool = False
+    """Whether Linq's count was asked for again after the list was read."""
+    error: LinqError | None = None
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the chat came in several parts."""
+        return not (self.is_first and self.is_last)
+
+
+class Reader:
+    """Runs a LinqClient in a thread. Entering it opens the thread; leaving it ends all requests at once."""
+
+    def __init__(self, make_client: Callable[[], LinqClient]) -> None:
+        self._make_client = make_client
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_counters = Counters()
+        self._is_stopping = False
+
+    def __enter__(self) -> Self:
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._serve, args=(started,), name="linq-reader", daemon=True)
+        self._thread.start()
+        started.result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    @property
+    def counters(self) -> Counters:
+        """What the client has done so far."""
+        return self._last_counters
+
+    def _serve(self, started: "Future[None]") -> None:
+        try:
+            asyncio.run(self._main(started))
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            else:
+                raise
+
+    async def _main(self, started: "Future[None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        async with self._make_client() as client:
+            self._client = client
+            self._last_counters = client.counters
+            self._chats: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+            # Enough to keep every connection busy while the destination is written, little enough to hold.
+            self._parts: asyncio.Queue[ChatPart | None] = asyncio.Queue(maxsize=client.limits.concurrency)
+            for _ in range(client.limits.concurrency):
+                self._track(self._work())
+            started.set_result(None)
+            await self._end.wait()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _track(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def run(self, work: Callable[[LinqClient], Coroutine[Any, Any, T]]) -> T:
+        """Return what `work(client)` returns; raises what it raises, or InterruptedReadError."""
+        return self.start(work)()
+
+    def start(self, work: Callable[[LinqClient], Coroutine[Any, Any, T]]) -> Callable[[], T]:
+        """Start `work(client)` and return a function that waits for its result."""
+        if self._is_stopping:
+            raise InterruptedReadError
+        future = asyncio.run_coroutine_threadsafe(self._run(work), self._loop)
+
+        def wait() -> T:
+            try:
+                return future.result()
+            except CancelledError:
+                raise InterruptedReadError from None
+
+        return wait
+
+    async def _run(self, work: Callable[[LinqClient], Coroutine[Any, Any, T]]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            return await work(self._client)
+        finally:
+            self._tasks.discard(task)
+
+    def interrupt(self) -> None:
+        """End all requests: whoever waits gets InterruptedReadError. Safe from a signal handler."""
+        self._is_stopping = True
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def submit(self, read: ChatRead) -> None:
+        """Have a chat read; its parts come from `next_part`, the last one marked."""
+        self._loop.call_soon_threadsafe(self._chats.put_nowait, lambda: self._read(read))
+
+    def recount(self, part: ChatPart, known: int) -> None:
+        """Have Linq's count of a chat asked for again.
+
+        Where it explains the `known` messages, or the chat was read whole, `part` comes back with the new
+        listing. Else the chat is read whole.
+        """
+        self._loop.call_soon_threadsafe(self._chats.put_nowait, lambda: self._recount(part, known))
+
+    def next_part(self) -> ChatPart:
+        """Wait for the next part of any chat; raises InterruptedReadError."""
+        part = self.start(lambda _: self._parts.get())()
+        if part is None:
+            raise InterruptedReadError
+        return part
+
+    async def _work(self) -> None:
+        while True:
+            await (await self._chats.get())()
+
+    async def _read(self, read: ChatRead, *, is_recounted: bool = False) -> None:
+        try:
+            await self._walk(read, is_recounted=is_recounted)
+        except LinqError as error:
+            await self._parts.put(ChatPart(read, [], error=error))
+
+    async def _walk(self, read: ChatRead, *, is_recounted: bool) -> None:
+        params: Params = {"sort": "asc"}
+        if read.after:
+            params["after"] = to_query(read.after)
+        if read.before:
+            params["before"] = to_query(read.before)
+        union: dict[str, Any] = {}
+        earlier: Tally | None = None
+        for number in range(1, MAX_PASSES + 1):
+            walk = Walk(self._client, settings.chat_messages_path(read.chat_id), params, "data")
+            rows: dict[str, Any] = {}
+            sent: set[str] = set()
+            async for page in walk:
+                rows.update((key, row) for row in page.rows if (key := identity(row)) not in sent)
+                if len(rows) >= PART_ROWS and (page.total_count or 0) > PART_ROWS + len(sent):
+                    is_first = not sent
+                    sent.update(rows)
+                    await self._parts.put(ChatPart(read, list(rows.values()), is_first=is_first, is_last=False))
+                    rows = {}
+            is_clean = walk.tally.is_clean(earlier)
+            if is_clean or sent or number == MAX_PASSES:
+                rows = rows if is_clean or sent else union | rows
+                ids = walk.tally.ids if is_clean or sent else dict.fromkeys(rows)
+                last = ChatPart(read, list(rows.values()), not sent, True, is_clean, ids, is_recounted)
+                await self._parts.put(last)
+                return
+            union |= rows
+            earlier = walk.tally
+
+    async def _recount(self, part: ChatPart, known: int) -> None:
+        read = part.read
+        try:
+            listing = await self._client.get(settings.chat_path(read.chat_id), read=_read_chat)
+        except LinqError as error:
+            await self._parts.put(ChatPart(read, [], error=error))
+            return
+        again = replace(read, listing=listing)
+        if read.is_whole or again.expected_count == known:
+            await self._parts.put(replace(part, read=again, is_recounted=True))
+            return
+        whole = replace(again, is_whole=True, after=None)
+        await self._read(whole, is_recounted=True)
+
+
+def _read_chat(body: Any) -> Listing:
+    data = body.get("data") if isinstance(body, dict) else None
+    listing = listing_of(data)
+    if listing is None:
+        raise BrokenBodyError("an answer without its chat")
+    return listing

@@ -1,0 +1,111 @@
+"""The dlt resources: one for each table, all fed by one unselected parent that reads Linq once for all of them."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.common.configuration.container import Container
+from dlt.common.schema.typing import TColumnSchema
+from dlt.common.storages.load_package import LoadPackageStateInjectableContext
+from dlt.extract.resource import DltResource
+
+from linq_source.extras import ARROW_TYPES, ExtraColumns
+from linq_source.memory import Memory
+from linq_source.rows import Batch
+from linq_source.sync import Sync
+from linq_source.tables import TABLES, TEXT, Departure, Table
+from linq_source.times import TIMESTAMP
+
+_DLT_TYPES = {
+    pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.bool_(): "bool",
+    TIMESTAMP: "timestamp",
+    TEXT: "text",
+}
+_LOAD_ID = pa.field("_dlt_load_id", TEXT, nullable=False)
+
+
+def build_resources(sync: Sync, *, commit_every: int | None, raises: bool) -> tuple[DltResource, ...]:
+    """Return the resources of one sync: the unselected parent, then a transformer for each table."""
+    logging.getLogger("dlt").addFilter(_drop_json_notice)
+    parent = dlt.resource(changes, name="changes", selected=False)(sync, commit_every=commit_every, raises=raises)
+    return (parent, *(_transformer(table, parent) for table in TABLES.values()))
+
+
+def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True) -> Iterator[Batch]:
+    """Everything that a sync has to write, as batches of Arrow tables by table name.
+
+    With `raises`, a sync that gave up fails the run, so that a pipeline of anyone's own never succeeds in
+    silence; without it the caller looks at `sync.summary.failure` after the load.
+    """
+    pipeline = dlt.current.pipeline()
+    memory = Memory(lambda: pipeline.sql_client())
+    selected = set(dlt.current.source().selected_resources)
+    yield from sync.next_slice(memory, selected, _known_extras(), commit_every=commit_every)
+    if raises and sync.summary.failure:
+        raise sync.summary.failure
+
+
+def _transformer(table: Table, parent: DltResource) -> DltResource:
+    def rows(batch: Batch) -> Iterator[Any]:
+        if (found := batch.get(table.name)) is not None:
+            yield _with_load_id(found)
+
+    rows.__doc__ = table.description
+    resource: DltResource = dlt.transformer(  # type: ignore[call-overload]  # its overloads know no strategies
+        rows,
+        data_from=parent,
+        name=table.name,
+        primary_key=list(table.key),
+        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+        columns=column_hints(table),
+    )
+    return resource
+
+
+def column_hints(table: Table) -> dict[str, TColumnSchema]:
+    """Return the columns of a table as dlt describes them: type, nullability, documentation."""
+    hints: dict[str, TColumnSchema] = {}
+    for column in table.columns:
+        hint: TColumnSchema = {
+            "name": column.name,
+            "data_type": "json" if column.is_json else _DLT_TYPES[column.type],  # type: ignore[typeddict-item]
+            "nullable": column.name not in table.key,
+            "description": column.description,
+        }
+        if column.name == "is_removed" and table.departure is Departure.REMOVED:
+            hint["hard_delete"] = True
+        hints[column.name] = hint
+    hints[_LOAD_ID.name] = {"name": _LOAD_ID.name, "data_type": "text", "nullable": False}
+    return hints
+
+
+def _with_load_id(table: pa.Table) -> Any:
+    load_id = Container()[LoadPackageStateInjectableContext].load_id
+    table = table.append_column(_LOAD_ID, pa.array([load_id] * table.num_rows, type=TEXT))
+    extra_json = [field.name for field in table.schema if (field.metadata or {}).get(b"json")]
+    if not extra_json:
+        return table
+    columns: dict[str, TColumnSchema] = {name: {"name": name, "data_type": "json"} for name in extra_json}
+    return dlt.mark.with_hints(table, dlt.mark.make_hints(columns=columns))
+
+
+def _known_extras() -> ExtraColumns:
+    """Return the columns that earlier syncs added for fields unknown to us, from the restored schema."""
+    known: dict[str, dict[str, str]] = {}
+    schemas = dlt.current.pipeline().schemas
+    stored = schemas["linq"].tables if "linq" in schemas else {}
+    for table in TABLES.values():
+        own = {column.name for column in table.columns}
+        for name, column in stored.get(table.name, {}).get("columns", {}).items():
+            if name not in own and not name.startswith("_dlt_") and column.get("data_type") in ARROW_TYPES:
+                known.setdefault(table.name, {})[name] = str(column["data_type"])
+    return ExtraColumns(known)
+
+
+def _drop_json_notice(record: logging.LogRecord) -> bool:
+    # dlt warns for each batch that a JSON column comes as text, which is how Arrow carries JSON.
+    return "when merging arrow schema with dlt schema" not in record.getMessage()

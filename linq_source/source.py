@@ -1,0 +1,115 @@
+"""`linq_source`: the dlt source, for the commands of this project and for anyone's own pipeline."""
+
+from collections.abc import Callable, Sequence
+
+import dlt
+from dlt.extract.resource import DltResource
+from dlt.extract.source import DltSource
+
+from linq_source import settings
+from linq_source.client import Limits, LinqClient, check_base_url, check_token
+from linq_source.context import Options
+from linq_source.resources import build_resources
+from linq_source.sync import Sync
+from linq_source.times import parse_setting
+
+
+@dlt.source(name="linq", section="linq")
+def linq_source(
+    integration_token: str = dlt.secrets.value,
+    base_url: str = settings.BASE_URL,
+    phone_numbers: Sequence[str] | None = None,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    lookback_days: float = settings.LOOKBACK_DAYS,
+    recheck_hours: float = settings.RECHECK_HOURS,
+    contacts_hours: float = settings.CONTACTS_HOURS,
+    concurrency: int = settings.CONCURRENCY,
+    requests_per_second: float | None = None,
+    max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
+    full_refresh: bool = False,
+    allow_mass_delete: bool = False,
+) -> tuple[DltResource, ...]:
+    """Everything in a Linq account, as tables that mirror it.
+
+    Building the source makes no request. Every argument can come from dlt's configuration, section
+    `sources.linq`.
+
+    Args:
+        integration_token: The token from your Linq representative.
+        base_url: The API's address; https only, but for this machine.
+        phone_numbers: Read only the chats of these of your numbers.
+        start_date: Read no message sent before this date or time (UTC).
+        end_date: Read no message sent at or after this date or time (UTC).
+        lookback_days: Chats whose newest message is younger than this are read at every sync.
+        recheck_hours: Every chat is read whole at least this often; 0 means at every sync.
+        contacts_hours: Hours between two full listings of contacts; 0 means at every sync.
+        concurrency: Requests in flight at once.
+        requests_per_second: No more than this; None for no limit of our own.
+        max_wait_seconds: Longest time one sync spends waiting because Linq asks for it or fails.
+        full_refresh: Read every chat whole, whatever is stored.
+        allow_mass_delete: Believe it when more than a fifth of a table is gone.
+    """
+    sync = make_sync(
+        client_factory(integration_token, base_url, make_limits(concurrency, requests_per_second, max_wait_seconds)),
+        phone_numbers=phone_numbers,
+        start_date=start_date,
+        end_date=end_date,
+        lookback_days=lookback_days,
+        recheck_hours=recheck_hours,
+        contacts_hours=contacts_hours,
+        full_refresh=full_refresh,
+        allow_mass_delete=allow_mass_delete,
+    )
+    return build_resources(sync, commit_every=None, raises=True)
+
+
+@dlt.source(name="linq", section="linq")
+def sync_source(sync: Sync, commit_every: int | None) -> tuple[DltResource, ...]:
+    """The same source around a sync that outlives one load: each run writes its next slice."""
+    return build_resources(sync, commit_every=commit_every, raises=False)
+
+
+def make_limits(concurrency: int, requests_per_second: float | None, max_wait_seconds: float) -> Limits:
+    """Return the limits of a client, checked."""
+    return Limits(
+        concurrency=int(concurrency),
+        requests_per_second=requests_per_second or None,
+        max_wait_seconds=max_wait_seconds,
+    )
+
+
+def client_factory(integration_token: str, base_url: str, limits: Limits) -> Callable[[], LinqClient]:
+    """Return what builds the client, after checking what it is built from."""
+    check_token(integration_token)
+    check_base_url(base_url)
+    return lambda: LinqClient(integration_token, base_url=base_url, limits=limits)
+
+
+def make_sync(
+    make_client: Callable[[], LinqClient],
+    *,
+    phone_numbers: Sequence[str] | None = None,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    lookback_days: float = settings.LOOKBACK_DAYS,
+    recheck_hours: float = settings.RECHECK_HOURS,
+    contacts_hours: float = settings.CONTACTS_HOURS,
+    full_refresh: bool = False,
+    allow_mass_delete: bool = False,
+) -> Sync:
+    """Return a sync of these settings, checked."""
+    options = Options(
+        phone_numbers=tuple(phone_numbers or ()),
+        start_date=parse_setting(start_date, setting="start_date"),
+        end_date=parse_setting(end_date, setting="end_date"),
+        lookback_days=lookback_days,
+        recheck_hours=recheck_hours,
+        contacts_hours=contacts_hours,
+        is_full_refresh=full_refresh,
+        allows_mass_delete=allow_mass_delete,
+    )
+    return Sync(make_client, options)
+
+
+__all__ = ["DltSource", "linq_source", "make_sync", "sync_source"]

@@ -1,0 +1,162 @@
+"""Sync: one sync from its first request to its last row, as a stream of batches to write.
+
+    numbers -> subscriptions, contacts, listings of chats -> plan -> messages, chat by chat -> deletions
+
+It asks the Reader for what Linq has and the Memory for what is stored, and yields what differs. Which part of
+that is committed when is its caller's business: `next_slice` ends after a number of messages.
+"""
+
+from collections.abc import Callable, Iterator, Set
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from linq_source import listing
+from linq_source.chat_reads import ChatReads
+from linq_source.client import LinqClient
+from linq_source.context import Context, Options, Summary
+from linq_source.errors import AuthenticationError, ForbiddenError, LinqError
+from linq_source.extras import ExtraColumns
+from linq_source.memory import Memory
+from linq_source.mirrors import ChatLists, mirror, read_phone_numbers
+from linq_source.plan import plan
+from linq_source.reader import InterruptedReadError, Reader
+from linq_source.rows import Batch, Shaper
+from linq_source.tables import (
+    CHAT_HANDLES,
+    CHAT_PHONE_NUMBERS,
+    CHAT_SYNCS,
+    CHATS,
+    CONTACTS,
+    LIST_SYNCS,
+    MESSAGE_ATTACHMENTS,
+    MESSAGE_REACTIONS,
+    MESSAGES,
+    PHONE_NUMBERS,
+    REJECTED_ROWS,
+    TABLES,
+    WEBHOOK_SUBSCRIPTIONS,
+)
+
+CHAT_TABLES = frozenset(table.name for table in (CHATS, CHAT_PHONE_NUMBERS, CHAT_HANDLES))
+READ_TABLES = frozenset(table.name for table in (MESSAGES, MESSAGE_REACTIONS, MESSAGE_ATTACHMENTS))
+
+
+class Sync:
+    """One sync. Building it makes no request."""
+
+    def __init__(
+        self, make_client: Callable[[], LinqClient], options: Options, *, now: datetime | None = None
+    ) -> None:
+        self.reader = Reader(make_client)
+        self.options = options
+        self.now = now or datetime.now(UTC)
+        self.summary = Summary()
+        self.is_finished = False
+        self.is_stopped = False
+        self.on_progress: Callable[[Summary], None] = lambda _: None
+        self._is_open = False
+        self._chat_reads: ChatReads | None = None
+        self._stream: Iterator[Batch] | None = None
+
+    def stop(self) -> None:
+        """Have the sync end at the next safe point, with what is complete. Safe from a signal handler."""
+        self.is_stopped = True
+        if self._is_open:
+            self.reader.interrupt()
+
+    def next_slice(
+        self, memory: Memory, selected: Set[str], extras: ExtraColumns, *, commit_every: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield batches until about `commit_every` messages were yielded, or all; then `is_finished`."""
+        if self._stream is None:
+            shaper = Shaper(now=self.now, extras=extras)
+            self._context = Context(self.options, self.now, self.reader, memory, shaper, self.summary)
+            self._stream = self._batches(self._context, selected)
+        self._context.memory = memory
+        in_slice = 0
+        for batch in self._stream:
+            yield self._counted(batch)
+            if REJECTED_ROWS.name in selected:
+                yield self._counted(self._rejects())
+            in_slice += batch[MESSAGES.name].num_rows if MESSAGES.name in batch else 0
+            if commit_every and in_slice >= commit_every:
+                if self._chat_reads:
+                    yield from map(self._counted, self._chat_reads.partial_cursors())
+                return
+        self.is_finished = True
+
+    def _counted(self, batch: Batch) -> Batch:
+        for name, table in batch.items():
+            if table.num_rows:
+                self.summary.rows[name] += table.num_rows
+        self.on_progress(self.summary)
+        return batch
+
+    def _rejects(self) -> Batch:
+        misfits = self._context.shaper.misfits
+        self.summary.rejected, self.summary.unread_times = len(misfits.hashes), misfits.unread_times
+        found = misfits.take()
+        if not found.num_rows:
+            return {}
+        stored = set(self._context.memory.rows(REJECTED_ROWS)["row_hash"].to_pylist())
+        is_new = [digest not in stored for digest in found["row_hash"].to_pylist()]
+        return {REJECTED_ROWS.name: found.filter(pa.array(is_new, type=pa.bool_()))}
+
+    def _batches(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
+        missing = [table for table in TABLES.values() if table.name in selected]
+        yield {table.name: table.schema.empty_table() for table in missing if not context.memory.is_stored(table)}
+        try:
+            with self.reader:
+                self._is_open = True
+                if not self.is_stopped:
+                    yield from self._read_all(context, selected)
+        except InterruptedReadError:
+            pass
+        except LinqError as error:
+            self.summary.failure = error
+        finally:
+            self._is_open = False
+        if self._chat_reads and (self.summary.failure or self.is_stopped):
+            yield from self._chat_reads.close()
+
+    def _read_all(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
+        try:
+            numbers = read_phone_numbers(context)
+        except ForbiddenError as error:
+            raise AuthenticationError(
+                "Linq refuses this token the organisation's phone numbers (403): ask your Linq representative "
+                "what the token in SOURCES__LINQ__INTEGRATION_TOKEN may read."
+            ) from error
+        needs_chats = bool(selected & (CHAT_TABLES | READ_TABLES))
+        chat_lists = ChatLists(context, numbers) if needs_chats else None
+        lists = {
+            table: context.reader.start(read)
+            for table, read in (
+                (WEBHOOK_SUBSCRIPTIONS, listing.webhook_subscriptions),
+                (CONTACTS, listing.contacts),
+            )
+            if table.name in selected and (table is not CONTACTS or self._contacts_are_due(context))
+        }
+        if PHONE_NUMBERS.name in selected:
+            yield from mirror(context, PHONE_NUMBERS, numbers)
+        for table, wait in lists.items():
+            yield from mirror(context, table, wait())
+        if CONTACTS in lists and self.options.contacts_hours:
+            row = {"list_name": CONTACTS.name, "synced_at": self.now}
+            yield {LIST_SYNCS.name: pa.Table.from_pylist([row], schema=LIST_SYNCS.schema)}
+        if chat_lists:
+            listings = yield from chat_lists.batches()
+            if selected & READ_TABLES:
+                # A cursor speaks for messages, reactions and attachments: with some of them left out it would lie.
+                remembers = selected >= READ_TABLES | {CHAT_SYNCS.name}
+                reads = plan(
+                    listings, context.memory.chat_syncs() if remembers else {}, self.options.policy(self.now)
+                )
+                self._chat_reads = ChatReads(context, remembers=remembers)
+                yield from self._chat_reads.batches(reads)
+
+    def _contacts_are_due(self, context: Context) -> bool:
+        hours = self.options.contacts_hours
+        last = context.memory.list_synced_at(CONTACTS.name) if hours else None
+        return last is None or self.now - last >= timedelta(hours=hours)

@@ -1,0 +1,128 @@
+"""From JSON values to one Arrow column: repaired where the meaning is plain, refused where it is not."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from linq_source.tables import BOOLEAN, INTEGER, NUMBER, TEXT
+from linq_source.times import TIMESTAMP, AnyArray, parse_times
+
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+class MisfitError(Exception):
+    """A value that does not fit its column. Its text says why and never quotes the value."""
+
+
+@dataclass
+class Converted:
+    """A column, the rows whose value does not fit it (with the reason), and how many times were unreadable."""
+
+    array: AnyArray
+    misfits: dict[int, str] = field(default_factory=dict)
+    unread_times: int = 0
+
+
+def to_column(values: list[Any], kind: pa.DataType, *, is_json: bool = False) -> Converted:
+    """Return `values` as one Arrow column of type `kind`; misfits are null in it."""
+    if is_json:
+        return Converted(pa.array([to_json(value) for value in values], type=TEXT))
+    if kind == TIMESTAMP:
+        array, unread = parse_times(values)
+        return Converted(array, unread_times=unread)
+    try:
+        # Arrow checks and converts at C speed, and raises for whatever needs a closer look.
+        return Converted(_without_nul(pa.array(values, type=kind)))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        return _one_by_one(values, kind)
+
+
+def _one_by_one(values: list[Any], kind: pa.DataType) -> Converted:
+    convert = _CONVERTERS[kind]
+    converted: list[Any] = []
+    misfits: dict[int, str] = {}
+    for index, value in enumerate(values):
+        try:
+            converted.append(None if value is None else convert(value))
+        except MisfitError as error:
+            converted.append(None)
+            misfits[index] = str(error)
+    return Converted(_without_nul(pa.array(converted, type=kind)), misfits)
+
+
+def _without_nul(array: AnyArray) -> AnyArray:
+    # PostgreSQL stores no NUL in a text, so no destination gets one.
+    if array.type == TEXT and pc.any(pc.match_substring(array, "\0")).as_py():
+        return pc.replace_substring(array, "\0", "\ufffd")
+    return array
+
+
+def to_integer(value: Any) -> int:
+    """Return an integer of 64 bits; digits in a text count as one (webhooks write ids so)."""
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,19}\s*", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MisfitError(f"{_article(value)} where an integer belongs")
+    if not -(2**63) <= value < 2**63:
+        raise MisfitError("an integer beyond 64 bits")
+    return value
+
+
+def to_text(value: Any) -> str:
+    """Return a text without half characters; a number or a boolean becomes its JSON spelling."""
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise MisfitError(f"{_article(value)} where a text belongs")
+
+
+def to_boolean(value: Any) -> bool:
+    """Return a boolean; `"true"`, `"false"`, 0 and 1 count as one."""
+    if isinstance(value, bool):
+        return value
+    spelled = {"true": True, "false": False, "1": True, "0": False}
+    if isinstance(value, str | int) and str(value).lower() in spelled:
+        return spelled[str(value).lower()]
+    raise MisfitError(f"{_article(value)} where a boolean belongs")
+
+
+def to_number(value: Any) -> float:
+    """Return a floating point number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise MisfitError(f"{_article(value)} where a number belongs")
+    try:
+        return float(value)
+    except OverflowError:
+        raise MisfitError("a number beyond floating point") from None
+
+
+_CONVERTERS: dict[pa.DataType, Callable[[Any], Any]] = {
+    INTEGER: to_integer,
+    TEXT: to_text,
+    BOOLEAN: to_boolean,
+    NUMBER: to_number,
+}
+
+
+def mend(text: str) -> str:
+    """Return `text` with each lone surrogate (half of a character cut in two) replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def to_json(value: Any) -> str | None:
+    """Return `value` as JSON text with sorted keys, free of what no destination stores; None stays None."""
+    if value is None:
+        return None
+    text = mend(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+    return _ESCAPED_NUL.sub("\\1\ufffd", text)
+
+
+def _article(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "an integer"}
+    return kinds.get(type(value), "a number")
