@@ -87,8 +87,9 @@ class Shaper:
             for index, reason in converted.misfits.items():
                 bad.setdefault(index, f"{column.source or column.name}: {reason}")
             if column.name in table.key:
-                for position in pc.indices_nonzero(pc.is_null(converted.array)).to_numpy():
-                    bad.setdefault(int(position), f"{column.source or column.name}: missing")
+                nulls: list[Any] = pc.indices_nonzero(pc.is_null(converted.array)).to_pylist()
+                for position in nulls:
+                    bad.setdefault(position, f"{column.source or column.name}: missing")
             fields.append(table.field(column))
             arrays.append(converted.array)
         for extra_field, array in self._extras.columns(table, _unknown(table, objects, nested)):

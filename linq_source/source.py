@@ -1,14 +1,17 @@
 """`linq_source`: the dlt source, for the commands of this project and for anyone's own pipeline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import dlt
+from dlt.common.configuration import with_config
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
 from dlt.extract.resource import DltResource
-from dlt.extract.source import DltSource
 
 from linq_source import settings
 from linq_source.client import Limits, LinqClient, check_base_url, check_token
 from linq_source.context import Options
+from linq_source.errors import ConfigurationError
 from linq_source.resources import build_resources
 from linq_source.sync import Sync
 from linq_source.times import parse_setting
@@ -51,13 +54,17 @@ def linq_source(
         allow_mass_delete: Believe it when more than a fifth of a table is gone.
     """
     sync = make_sync(
-        client_factory(integration_token, base_url, make_limits(concurrency, requests_per_second, max_wait_seconds)),
+        integration_token=integration_token,
+        base_url=base_url,
         phone_numbers=phone_numbers,
         start_date=start_date,
         end_date=end_date,
         lookback_days=lookback_days,
         recheck_hours=recheck_hours,
         contacts_hours=contacts_hours,
+        concurrency=concurrency,
+        requests_per_second=requests_per_second,
+        max_wait_seconds=max_wait_seconds,
         full_refresh=full_refresh,
         allow_mass_delete=allow_mass_delete,
     )
@@ -70,35 +77,31 @@ def sync_source(sync: Sync, commit_every: int | None) -> tuple[DltResource, ...]
     return build_resources(sync, commit_every=commit_every, raises=False)
 
 
-def make_limits(concurrency: int, requests_per_second: float | None, max_wait_seconds: float) -> Limits:
-    """Return the limits of a client, checked."""
-    return Limits(
-        concurrency=int(concurrency),
-        requests_per_second=requests_per_second or None,
-        max_wait_seconds=max_wait_seconds,
-    )
-
-
-def client_factory(integration_token: str, base_url: str, limits: Limits) -> Callable[[], LinqClient]:
-    """Return what builds the client, after checking what it is built from."""
-    check_token(integration_token)
-    check_base_url(base_url)
-    return lambda: LinqClient(integration_token, base_url=base_url, limits=limits)
-
-
 def make_sync(
-    make_client: Callable[[], LinqClient],
-    *,
+    integration_token: str = dlt.secrets.value,
+    base_url: str = settings.BASE_URL,
     phone_numbers: Sequence[str] | None = None,
     start_date: str | None = None,
     end_date: str | None = None,
     lookback_days: float = settings.LOOKBACK_DAYS,
     recheck_hours: float = settings.RECHECK_HOURS,
     contacts_hours: float = settings.CONTACTS_HOURS,
+    concurrency: int = settings.CONCURRENCY,
+    requests_per_second: float | None = None,
+    max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
     full_refresh: bool = False,
     allow_mass_delete: bool = False,
+    limits: Limits | None = None,
 ) -> Sync:
-    """Return a sync of these settings, checked."""
+    """Return a sync of these settings, the same as linq_source takes, after checking them.
+
+    `limits` takes the place of the three settings that make it, for callers that need its other fields.
+    """
+    limits = limits or Limits(
+        concurrency=concurrency,
+        requests_per_second=requests_per_second or None,
+        max_wait_seconds=max_wait_seconds,
+    )
     options = Options(
         phone_numbers=tuple(phone_numbers or ()),
         start_date=parse_setting(start_date, setting="start_date"),
@@ -109,7 +112,26 @@ def make_sync(
         is_full_refresh=full_refresh,
         allows_mass_delete=allow_mass_delete,
     )
-    return Sync(make_client, options)
+    token, url = check_token(integration_token), check_base_url(base_url)
+    return Sync(lambda: LinqClient(token, base_url=url, limits=limits), options)
 
 
-__all__ = ["DltSource", "linq_source", "make_sync", "sync_source"]
+def configured_sync(**settings_given: Any) -> Sync:
+    """Return a sync whose settings come from dlt's configuration, section `sources.linq`, but for those given.
+
+    Raises ConfigurationError, which names the setting, where one is missing or cannot be read.
+    """
+    try:
+        sync: Sync = _configured(**settings_given)
+    except ConfigFieldMissingException:
+        check_token(None)
+        raise
+    except ConfigValueCannotBeCoercedException as error:
+        raise ConfigurationError(
+            f"{error.field_name} in the section sources.linq of dlt's configuration (or in the environment as "
+            f"SOURCES__LINQ__{error.field_name.upper()}) cannot be read as {error.hint}."
+        ) from None
+    return sync
+
+
+_configured = with_config(make_sync, sections=("sources", "linq"))

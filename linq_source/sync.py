@@ -73,6 +73,7 @@ class Sync:
             shaper = Shaper(now=self.now, extras=extras)
             self._context = Context(self.options, self.now, self.reader, memory, shaper, self.summary)
             self._stream = self._batches(self._context, selected)
+            yield self._missing_tables(memory, selected)
         self._context.memory = memory
         in_slice = 0
         for batch in self._stream:
@@ -86,10 +87,16 @@ class Sync:
                 return
         self.is_finished = True
 
+    def _missing_tables(self, memory: Memory, selected: Set[str]) -> Batch:
+        """Return the tables that do not exist yet, empty, so that even an empty account has every table."""
+        wanted = [table for table in TABLES.values() if table.name in selected]
+        return {table.name: table.schema.empty_table() for table in wanted if not memory.is_stored(table)}
+
     def _counted(self, batch: Batch) -> Batch:
+        """Count what a batch writes, and leave out tables that it writes nothing to: an idle sync loads nothing."""
+        batch = {name: table for name, table in batch.items() if table.num_rows}
         for name, table in batch.items():
-            if table.num_rows:
-                self.summary.rows[name] += table.num_rows
+            self.summary.rows[name] += table.num_rows
         self.on_progress(self.summary)
         return batch
 

@@ -1,0 +1,198 @@
+"""One whole sync as the commands run it: lock, fresh dlt folder, commits in slices, signals, exit code."""
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import dlt
+from filelock import FileLock, Timeout
+
+from linq_source import settings
+from linq_source.context import Summary
+from linq_source.errors import DestinationError, LinqError, LockedError
+from linq_source.source import sync_source
+from linq_source.sync import Sync
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a sync writes, and how it commits."""
+
+    destination: Any
+    """A dlt destination."""
+    lock_path: Path
+    dataset_name: str = settings.DATASET_NAME
+    pipeline_name: str = settings.PIPELINE_NAME
+    commit_every: int = settings.COMMIT_EVERY
+    """Messages in one commit."""
+    max_minutes: float | None = None
+
+
+@dataclass
+class Result:
+    """How a sync ended."""
+
+    summary: Summary
+    seconds: float
+    requests: int
+    retries: int
+    exit_code: int
+    signal: int | None = None
+    loads: list[str] = field(default_factory=list)
+    """Ids of the loads that were committed."""
+
+
+def run_sync(sync: Sync, target: Target) -> Result:
+    """Run a sync to its end, committing as it goes.
+
+    Raises LockedError when another run is at work on the same target, DestinationError when the destination
+    fails. What Linq fails to deliver does not raise: the result's exit code and summary tell it, since what was
+    complete until then is committed.
+    """
+    started = time.monotonic()
+    loads: list[str] = []
+    with (
+        _locked(target.lock_path),
+        _fresh_folder() as folder,
+        _signals(sync) as caught,
+        _deadline(sync, target),
+        # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
+        ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
+    ):
+        pool.submit(_load_slices, sync, target, folder, loads).result()
+    counters = sync.reader.counters
+    return Result(
+        summary=sync.summary,
+        seconds=time.monotonic() - started,
+        requests=counters.requests,
+        retries=counters.retries,
+        exit_code=_exit_code(sync.summary, caught),
+        signal=caught[0] if caught else None,
+        loads=loads,
+    )
+
+
+def _load_slices(sync: Sync, target: Target, folder: Path, loads: list[str]) -> None:
+    try:
+        pipeline = dlt.pipeline(
+            target.pipeline_name,
+            destination=target.destination,
+            dataset_name=target.dataset_name,
+            pipelines_dir=str(folder),
+        )
+        while not sync.is_finished:
+            info = pipeline.run(sync_source(sync, target.commit_every))
+            loads += info.loads_ids
+    except Exception as error:
+        raise _plain(error) from error
+
+
+def _plain(error: BaseException) -> LinqError:
+    """Return what lies behind one of dlt's wrapped errors, as an error with a sentence of its own."""
+    cause: BaseException = error
+    seen: set[int] = set()
+    while (deeper := cause.__cause__ or cause.__context__) and id(deeper) not in seen:
+        if isinstance(cause, LinqError):
+            break
+        seen.add(id(cause))
+        cause = deeper
+    if isinstance(cause, LinqError):
+        return cause
+    first_line = next(iter(str(cause).strip().splitlines()), "")[:300]
+    return DestinationError(
+        f"The destination failed: {type(cause).__name__}: {first_line}. What was committed before is kept, and "
+        "the next run goes on from there."
+    )
+
+
+def _exit_code(summary: Summary, caught: list[int]) -> int:
+    if summary.failure:
+        return summary.failure.exit_code
+    if caught:
+        return 128 + caught[0]
+    return 3 if summary.skipped or summary.rejected else 0
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockedError(
+            f"Another run is at work on the same destination: it holds {path}. Try again when it has ended."
+        ) from None
+    except OSError as error:
+        raise DestinationError(f"The lock file {path} cannot be written: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _fresh_folder() -> Iterator[Path]:
+    # dlt cannot always go on in the folder of a run that was killed; in a new one it always can, since
+    # everything it needs to know is in the destination.
+    folder = Path(tempfile.mkdtemp(prefix="linq_source_"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _signals(sync: Sync) -> Iterator[list[int]]:
+    """Stop the sync at the first SIGTERM or Ctrl-C, and the process at the second."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if caught:
+            os._exit(128 + number)
+        caught.append(number)
+        sync.stop()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _deadline(sync: Sync, target: Target) -> Iterator[None]:
+    minutes = target.max_minutes
+    if minutes is None:
+        yield
+        return
+
+    def stop() -> None:
+        sync.summary.skipped.append(
+            f"the sync was stopped after {minutes:g} minutes (--max-minutes); the next run goes on from here"
+        )
+        sync.stop()
+
+    timer = threading.Timer(minutes * 60, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
