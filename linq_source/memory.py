@@ -6,7 +6,8 @@ load that wrote them was completed.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
@@ -22,11 +23,23 @@ _KEYS_PER_QUERY = 5_000
 
 
 class Memory:
-    """Reads what is stored. On a first run, when no table exists yet, everything is empty."""
+    """Reads what is stored, while it is entered. On a first run, when no table exists yet, everything is empty."""
 
     def __init__(self, open_client: OpenClient) -> None:
         self._open_client = open_client
+        self._client: SqlClientBase[Any] | None = None
         self._empty: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._client = self._open_client().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        client, self._client = self._client, None
+        if client:
+            client.close_connection()
 
     def chat_syncs(self) -> dict[int, ChatSync]:
         """The cursor of each chat, of completed loads only."""
@@ -65,10 +78,6 @@ class Memory:
         """Whether the table exists."""
         return self._query(f"select * from {{{table.name}}} where 1 = 0", table) is not None
 
-    def forget_emptiness(self) -> None:
-        """Look again at tables that had no row: a load has been completed since."""
-        self._empty.clear()
-
     def _believed(self, table: Table) -> list[dict[str, Any]]:
         sql = (
             f"select t.* from {{{table.name}}} t "
@@ -81,14 +90,14 @@ class Memory:
     def _query(self, sql: str, table: Table) -> pa.Table | None:
         if table.name in self._empty:
             return None
-        with self._open_client() as client:
-            names = {name: client.make_qualified_table_name(name) for name in (table.name, "_dlt_loads")}
-            try:
-                with client.execute_query(sql.format(**names)) as cursor:
-                    return cursor.arrow()
-            except DestinationUndefinedEntity:
-                self._empty.add(table.name)
-                return None
+        assert self._client, "Memory is read only while it is entered"
+        names = {name: self._client.make_qualified_table_name(name) for name in (table.name, "_dlt_loads")}
+        try:
+            with self._client.execute_query(sql.format(**names)) as cursor:
+                return cursor.arrow()
+        except DestinationUndefinedEntity:
+            self._empty.add(table.name)
+            return None
 
 
 def conform(found: pa.Table, table: Table) -> pa.Table:

@@ -73,8 +73,14 @@ class Sync:
             shaper = Shaper(now=self.now, extras=extras)
             self._context = Context(self.options, self.now, self.reader, memory, shaper, self.summary)
             self._stream = self._batches(self._context, selected)
-            yield self._missing_tables(memory, selected)
+            with memory:
+                yield self._missing_tables(memory, selected)
         self._context.memory = memory
+        with memory:
+            yield from self._slice(selected, commit_every)
+
+    def _slice(self, selected: Set[str], commit_every: int | None) -> Iterator[Batch]:
+        assert self._stream is not None
         in_slice = 0
         for batch in self._stream:
             yield self._counted(batch)
@@ -111,8 +117,6 @@ class Sync:
         return {REJECTED_ROWS.name: found.filter(pa.array(is_new, type=pa.bool_()))}
 
     def _batches(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
-        missing = [table for table in TABLES.values() if table.name in selected]
-        yield {table.name: table.schema.empty_table() for table in missing if not context.memory.is_stored(table)}
         try:
             with self.reader:
                 self._is_open = True
