@@ -54,6 +54,7 @@ class ChatReads:
     def batches(self, reads: list[ChatRead]) -> Iterator[Batch]:
         """Yield batches until every chat is read; deletions come last, all together or not at all."""
         self._context.summary.chats_to_read = len(reads)
+        self._context.summary.reasons.update(read.reason.value for read in reads)
         for read in reads:
             self._submit(read)
         while self._outstanding:
@@ -64,6 +65,8 @@ class ChatReads:
             else:
                 self._pending.append(part)
                 self._context.summary.messages_read += len(part.rows)
+            self._context.summary.chats_done += part.is_last
+            self._context.on_progress()
             if sum(len(part.rows) for part in self._pending) >= BATCH_ROWS or not self._outstanding:
                 yield from self.flush()
         yield from self._deletions()

@@ -1,6 +1,7 @@
 """What the parts of one sync share: its options, its clock, its summary, and where it reads and remembers."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -55,7 +56,11 @@ class Summary:
 
     chats_listed: int = 0
     chats_to_read: int = 0
+    chats_done: int = 0
+    """Chats dealt with so far, for a progress bar."""
     chats_read: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """How many chats were to be read for which reason."""
     messages_read: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     """Rows written, removals included, by table."""
@@ -77,6 +82,7 @@ class Context:
     memory: Memory
     shaper: Shaper
     summary: Summary
+    on_progress: Callable[[], None]
     our_numbers: set[str] = field(default_factory=set)
     """Every number that is or was ours: who sends from one of them sends outbound."""
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import duckdb
 
+from linq_source import settings
 from linq_source.errors import DestinationError
+from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
 
@@ -44,3 +46,16 @@ def _sentence(path: Path, problem: str) -> str:
     if "space" in text:
         return f"The database {path} cannot be written: the disk is full."
     return f"The database {path} cannot be opened: {problem.splitlines()[0][:200]}"
+
+
+def count_rows(path: Path, dataset_name: str = settings.DATASET_NAME) -> dict[str, int]:
+    """Return how many rows each of our tables holds."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute(
+            "select table_name from information_schema.tables where table_schema = ?", [dataset_name]
+        ).fetchall()
+        names = [name for (name,) in found if name in TABLES]
+        counts = {
+            name: connection.sql(f'select count(*) from "{dataset_name}"."{name}"').fetchone() for name in names
+        }
+    return {name: row[0] for name, row in counts.items() if row}

@@ -24,13 +24,14 @@ class ChatSync:
 
 
 class Reason(Enum):
-    """Why a chat is read."""
+    """Why a chat is read: never read so far; another listing or count; messages younger than `lookback_days`;
+    not read whole for `recheck_hours`; an event told of a change."""
 
-    NEW = "never read whole"
-    CHANGED = "its listing or count changed"
-    RECENT = "its newest message is younger than lookback_days"
-    RECHECK = "not read whole for recheck_hours"
-    MARKED = "an event told of a change"
+    NEW = "new"
+    CHANGED = "changed"
+    RECENT = "recent"
+    RECHECK = "due for a recheck"
+    MARKED = "marked by events"
 
 
 @dataclass(frozen=True)

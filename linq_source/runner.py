@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +34,8 @@ class Target:
     destination: Any
     """A dlt destination."""
     lock_path: Path
+    check: Callable[[], None] = lambda: None
+    """Raises DestinationError when the destination cannot be used; called under the lock, before any request."""
     dataset_name: str = settings.DATASET_NAME
     pipeline_name: str = settings.PIPELINE_NAME
     commit_every: int = settings.COMMIT_EVERY
@@ -72,6 +74,7 @@ def run_sync(sync: Sync, target: Target) -> Result:
         # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
         ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
     ):
+        target.check()
         pool.submit(_load_slices, sync, target, folder, loads).result()
     counters = sync.reader.counters
     return Result(
@@ -128,6 +131,8 @@ def _exit_code(summary: Summary, caught: list[int]) -> int:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    if not path.parent.is_dir():  # filelock would create it
+        raise DestinationError(f"The folder {path.parent} does not exist: create it, or name another place.")
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -129,7 +129,7 @@ def configured_sync(**settings_given: Any) -> Sync:
     except ConfigValueCannotBeCoercedException as error:
         raise ConfigurationError(
             f"{error.field_name} in the section sources.linq of dlt's configuration (or in the environment as "
-            f"SOURCES__LINQ__{error.field_name.upper()}) cannot be read as {error.hint}."
+            f"SOURCES__LINQ__{error.field_name.upper()}) cannot be read as {getattr(error.hint, '__name__', error.hint)}."
         ) from None
     return sync
 

@@ -71,7 +71,15 @@ class Sync:
         """Yield batches until about `commit_every` messages were yielded, or all; then `is_finished`."""
         if self._stream is None:
             shaper = Shaper(now=self.now, extras=extras)
-            self._context = Context(self.options, self.now, self.reader, memory, shaper, self.summary)
+            self._context = Context(
+                self.options,
+                self.now,
+                self.reader,
+                memory,
+                shaper,
+                self.summary,
+                lambda: self.on_progress(self.summary),
+            )
             self._stream = self._batches(self._context, selected)
             with memory:
                 yield self._missing_tables(memory, selected)
@@ -103,8 +111,11 @@ class Sync:
         batch = {name: table for name, table in batch.items() if table.num_rows}
         for name, table in batch.items():
             self.summary.rows[name] += table.num_rows
-        self.on_progress(self.summary)
+        self._show_progress()
         return batch
+
+    def _show_progress(self) -> None:
+        self.on_progress(self.summary)
 
     def _rejects(self) -> Batch:
         misfits = self._context.shaper.misfits

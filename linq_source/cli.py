@@ -1,0 +1,142 @@
+"""What the commands in pipelines/ share: options, error sentences, exit codes, and how a result is said."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from linq_source import settings
+from linq_source.errors import ConfigurationError, LinqError
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one sentence and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where to look."""
+        print(f"{message[:1].upper()}{message[1:]}. Run {self.prog} --help for the options.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def sync_parser(description: str) -> Parser:
+    """Return a parser with the options that every sync takes."""
+    parser = Parser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--start-date", metavar="DATE", help="read no message sent before this date (UTC)")
+    parser.add_argument("--end-date", metavar="DATE", help="read no message sent at or after this date (UTC)")
+    parser.add_argument(
+        "--lookback-days",
+        type=_not_negative,
+        metavar="N",
+        help=f"read chats with messages younger than this at every sync [{settings.LOOKBACK_DAYS:g}]",
+    )
+    parser.add_argument(
+        "--recheck-hours",
+        type=_not_negative,
+        metavar="N",
+        help=f"read every chat whole at least this often; 0 = at every sync [{settings.RECHECK_HOURS:g}]",
+    )
+    parser.add_argument(
+        "--phone-number",
+        action="append",
+        dest="phone_numbers",
+        metavar="NUMBER",
+        help="read only the chats of this number of yours (repeatable)",
+    )
+    parser.add_argument("--full-refresh", action="store_true", help="read every chat whole, whatever is stored")
+    parser.add_argument(
+        "--commit-every",
+        type=_positive_integer,
+        default=settings.COMMIT_EVERY,
+        metavar="N",
+        help=f"messages per commit: a killed run repeats at most so many [{settings.COMMIT_EVERY}]",
+    )
+    parser.add_argument("--max-minutes", type=_positive, metavar="N", help="stop after so long; the next run goes on")
+    parser.add_argument(
+        "--max-wait-seconds",
+        type=_not_negative,
+        metavar="N",
+        help=f"longest that one sync waits for Linq's rate limit and outages [{settings.MAX_WAIT_SECONDS:g}]",
+    )
+    parser.add_argument(
+        "--allow-mass-delete",
+        action="store_true",
+        help="believe it when more than a fifth of a table is gone at Linq",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors and what was skipped")
+    return parser
+
+
+def settings_given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of a sync that options name; the rest comes from dlt's configuration."""
+    names = ("start_date", "end_date", "lookback_days", "recheck_hours", "phone_numbers", "max_wait_seconds")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given |= {name: True for name in ("full_refresh", "allow_mass_delete") if getattr(options, name)}
+    return given
+
+
+def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run a command and exit with its code; an error becomes one sentence on standard error."""
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    try:
+        code = main(sys.argv[1:])
+    except LinqError as error:
+        code = report_error(error, as_json="--json" in sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output went away; what was synced is stored all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    raise SystemExit(code)
+
+
+def report_error(error: LinqError, *, as_json: bool) -> int:
+    """Print an error's sentence and return its exit code."""
+    print(error, file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": str(error), "exit_code": error.exit_code}))
+    return error.exit_code
+
+
+def database_path(text: str) -> Path:
+    """Return the path of a DuckDB file that an option names."""
+    if not text.strip() or "\0" in text:
+        raise ConfigurationError("--database needs the path of a file, like linq.duckdb.")
+    return Path(text)
+
+
+def _number(text: str, kind: type[int] | type[float]) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(_number(text, float))
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(_number(text, float))
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def _positive_integer(text: str) -> int:
+    value = int(_number(text, int))
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value

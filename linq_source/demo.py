@@ -1,0 +1,65 @@
+"""What `--demo` syncs: a made-up organisation on a local Linq, and the changes between its two syncs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from linq_source import settings
+from linq_source.errors import ConfigurationError
+from linq_source.simulator import Simulator, World
+
+DATABASE = Path("linq_demo.duckdb")
+TOKEN = "demo-token"  # noqa: S105  # the simulator's, worth nothing elsewhere
+CHANGES = (
+    "a customer wrote, two chats were answered, a message was edited and another deleted, a reaction was taken "
+    "back, a new chat began, one contact changed and one was deleted"
+)
+
+
+@contextmanager
+def demo_linq() -> Iterator[Simulator]:
+    """Serve the made-up organisation on this machine."""
+    with Simulator(World.make(seed=11, phone_numbers=4, chats=160, messages=14_000), token=TOKEN) as simulator:
+        yield simulator
+
+
+def prepare(database: Path, world: World, *, is_default: bool) -> None:
+    """Make room for the demo's database; refuses a file that holds anything but an earlier demo."""
+    if not database.exists():
+        return
+    if is_default:
+        database.unlink()
+        return
+    ours = {number.phone_number for number in world.listed_numbers()}
+    try:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            query = f"select phone_number from {settings.DATASET_NAME}.phone_numbers"
+            is_demo = {number for (number,) in connection.sql(query).fetchall()} <= ours
+    except duckdb.Error:
+        is_demo = False
+    if not is_demo:
+        raise ConfigurationError(
+            f"--demo will not write into {database}, which holds something else: name a new file."
+        )
+
+
+def change(world: World) -> None:
+    """Let some time pass in the organisation: what CHANGES says."""
+    rows = world.listed()
+    people = [chat for chat in rows["chats"] if not chat["is_group"] and chat["message_count"] > 20]
+    world.receive(people[0]["id"], "Hi! Is the appointment on Friday still on?")
+    for chat in people[1:3]:
+        world.send(chat["id"], "Thanks for waiting. It is all arranged.")
+    of_chat = [message for message in rows["messages"] if message["chat_id"] == people[3]["id"]]
+    ours = [message for message in of_chat if message["direction"] == "outbound"]
+    world.edit(ours[-1]["id"], "We open at nine.")
+    world.delete_message(of_chat[-2]["id"] if of_chat[-2]["id"] != ours[-1]["id"] else of_chat[-1]["id"])
+    world.unreact(rows["message_reactions"][-1]["chat_message_id"])
+    number = rows["phone_numbers"][0]["phone_number"]
+    begun = world.add_chat(["+12125550199"], ours=[number])
+    world.receive(begun.id, "Hello, do you ship to Alaska?", sent_at=datetime.now(UTC).replace(microsecond=0))
+    world.update_contact(rows["contacts"][0]["id"], title="Head of Operations")
+    world.delete_contact(rows["contacts"][1]["id"])

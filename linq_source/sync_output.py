@@ -1,0 +1,118 @@
+"""How a sync shows itself: a progress bar while it runs, then a sentence and a table, or one JSON object."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from linq_source.context import Summary
+from linq_source.runner import Result
+from linq_source.sync import Sync
+from linq_source.tables import TABLES
+
+
+def as_json(result: Result) -> str:
+    """Return a result as the JSON object that `--json` promises, one line."""
+    summary = result.summary
+    document = {
+        "requests": result.requests,
+        "seconds": round(result.seconds, 3),
+        "chats_listed": summary.chats_listed,
+        "chats_read": summary.chats_read,
+        "rows": {name: summary.rows.get(name, 0) for name in TABLES},
+        "retries": result.retries,
+        "rejected": summary.rejected,
+        "unread_times": summary.unread_times,
+        "skipped": summary.skipped,
+        "exit_code": result.exit_code,
+        "error": str(summary.failure) if summary.failure else None,
+    }
+    return json.dumps(document)
+
+
+def print_result(result: Result, where: str, stored: dict[str, int] | None = None) -> None:
+    """Print a sentence and a table for a person: rows written by this sync, and rows stored where that is known."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    summary = result.summary
+    console = Console(soft_wrap=True, highlight=False)
+    written = summary.rows.total()
+    console.print(
+        f"Listed {summary.chats_listed:,} chats, read {summary.chats_read:,} of them"
+        f"{_reasons(summary)}, and wrote {written:,} rows to {where} "
+        f"in {result.seconds:.1f} s with {result.requests:,} requests.",
+        markup=False,
+    )
+    grid = RichTable(box=None, pad_edge=False)
+    grid.add_column("table")
+    grid.add_column("written", justify="right")
+    if stored:
+        grid.add_column("stored", justify="right")
+    for name in TABLES:
+        if summary.rows.get(name) or (stored or {}).get(name):
+            cells = [name, f"{summary.rows.get(name, 0):,}"]
+            grid.add_row(*cells, *([f"{stored.get(name, 0):,}"] if stored else []))
+    if grid.row_count:
+        console.print(grid)
+
+
+def print_problems(result: Result) -> None:
+    """Print on standard error what was skipped, rejected, stopped or failed, a sentence each."""
+    summary = result.summary
+    lines = [f"Skipped: {sentence}." for sentence in summary.skipped]
+    if summary.rejected:
+        lines.append(f"{summary.rejected} rows fit no column; the table rejected_rows holds them, with the reason.")
+    if summary.unread_times:
+        lines.append(f"{summary.unread_times} times could not be read and are null.")
+    if result.signal and not summary.failure:
+        lines.append("Stopped on request. What was complete is stored; the next run goes on from there.")
+    if summary.failure:
+        lines.insert(0, str(summary.failure))
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def _reasons(summary: Summary) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.most_common())
+    return f" ({reasons})" if reasons else ""
+
+
+@contextmanager
+def progress(sync: Sync, *, shown: bool) -> Iterator[None]:
+    """Draw a progress bar on standard error while the sync runs: chats, messages, requests a second, time left."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(
+            "{task.completed}/{task.total} chats, {task.fields[messages]} messages, {task.fields[rate]} req/s"
+        ),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    started = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading lists", total=None, messages="0", rate="0")
+
+        def update(summary: Summary) -> None:
+            rate = sync.reader.counters.requests / max(0.1, time.monotonic() - started)
+            bar.update(
+                task,
+                description="Reading chats" if summary.chats_to_read else "Reading lists",
+                total=summary.chats_to_read or None,
+                completed=summary.chats_done,
+                messages=f"{summary.messages_read:,}",
+                rate=f"{rate:.0f}",
+            )
+
+        sync.on_progress = update
+        yield
