@@ -127,9 +127,10 @@ def configured_sync(**settings_given: Any) -> Sync:
         check_token(None)
         raise
     except ConfigValueCannotBeCoercedException as error:
+        kind = getattr(error.hint, "__name__", error.hint)
         raise ConfigurationError(
             f"{error.field_name} in the section sources.linq of dlt's configuration (or in the environment as "
-            f"SOURCES__LINQ__{error.field_name.upper()}) cannot be read as {getattr(error.hint, '__name__', error.hint)}."
+            f"SOURCES__LINQ__{error.field_name.upper()}) cannot be read as {kind}."
         ) from None
     return sync
 

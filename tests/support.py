@@ -1,0 +1,134 @@
+"""Helpers of the tests: syncs into a DuckDB file, and what its tables hold."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import dlt
+import duckdb
+
+from linq_source.client import Limits
+from linq_source.runner import Result, Target, run_sync
+from linq_source.simulator import Simulator, World
+from linq_source.source import make_sync
+
+Finished: TypeAlias = "subprocess.CompletedProcess[str]"
+
+TOKEN = "demo-token"
+ROOT = Path(__file__).parent.parent
+IMPATIENT = Limits(backoff_seconds=0.001, max_backoff_seconds=0.01, read_seconds=2, request_seconds=2, attempts=4)
+"""Limits under which faults are met in milliseconds."""
+
+OLD = datetime(2026, 3, 1, tzinfo=UTC)
+"""The end of worlds whose messages are all older than lookback_days."""
+
+MARKED = ("phone_numbers", "chats", "messages", "contacts")
+"""Tables whose departed rows stay, with `deleted_at`."""
+
+
+def small_world(**sizes: Any) -> World:
+    """A world that a test can sync in a fraction of a second."""
+    return World.make(**{"seed": 5, "phone_numbers": 2, "chats": 12, "messages": 400, "end": OLD} | sizes)
+
+
+class Warehouse:
+    """A DuckDB file that syncs are run into."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def target(self, **options: Any) -> Target:
+        """Where run_sync writes."""
+        lock = self.path.with_name(self.path.name + ".lock")
+        return Target(destination=dlt.destinations.duckdb(str(self.path)), lock_path=lock, **options)
+
+    def sync(self, linq: Simulator, *, target: dict[str, Any] | None = None, **settings: Any) -> Result:
+        """Run one sync as the command does."""
+        settings = {"limits": IMPATIENT, "integration_token": TOKEN, "base_url": linq.base_url} | settings
+        return run_sync(make_sync(**settings), self.target(**(target or {})))
+
+    def command(self, linq: Simulator | None, *options: str, **environment: str) -> Finished:
+        """Run the real command in a process of its own."""
+        return run_pipeline("linq_to_duckdb.py", "--database", str(self.path), *options, linq=linq, **environment)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query; the schema of the tables is the current one."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            connection.execute("set schema 'linq_data'; set timezone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Change the database by hand."""
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set schema 'linq_data'; set timezone = 'UTC'")
+            connection.execute(sql)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """All rows of a table."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.sql(f"select * from linq_data.{table}").to_arrow_table().to_pylist()  # type: ignore[no-any-return]
+
+    def live(self, table: str) -> list[dict[str, Any]]:
+        """The rows that mirror what Linq lists."""
+        return [row for row in self.rows(table) if row.get("deleted_at") is None]
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table, dlt's own included: equal before and after means that nothing was written."""
+        names = [
+            name
+            for (name,) in self.query(
+                "select table_name from information_schema.tables where table_schema='linq_data'"
+            )
+        ]
+        return {name: sorted(self.query(f'select * from "{name}"'), key=repr) for name in names}
+
+
+def run_pipeline(script: str, *options: str, linq: Simulator | None = None, **environment: str) -> Finished:
+    """Run one of the commands in pipelines/ in a process of its own."""
+    env = dict(os.environ) | {"PYTHONWARNINGS": "default", "COLUMNS": "200"}
+    if linq:
+        env |= {"SOURCES__LINQ__INTEGRATION_TOKEN": TOKEN, "SOURCES__LINQ__BASE_URL": linq.base_url}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "pipelines" / script), *options],
+        env=env | environment, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT,
+    )  # fmt: skip
+
+
+def assert_mirrors(warehouse: Warehouse, world: World) -> None:
+    """Every column of every live row equals what Linq would list now, and nothing else is live."""
+    for table, expected in world.listed().items():
+        found = warehouse.live(table)
+        wanted = {_key(table, row): row for row in expected}
+        columns = list(expected[0]) if expected else []
+        stored = {_key(table, row): {name: row.get(name) for name in columns} for row in found}
+        assert len(found) == len(stored), f"{table}: a key comes twice"
+        assert stored.keys() == wanted.keys(), _difference(table, stored.keys(), wanted.keys())
+        for key, row in wanted.items():
+            assert stored[key] == _comparable(row), f"{table} {key}"
+
+
+def _comparable(row: dict[str, Any]) -> dict[str, Any]:
+    import json
+
+    return {
+        name: json.dumps(value, separators=(",", ":")) if isinstance(value, list) else value
+        for name, value in row.items()
+    }
+
+
+def _key(table: str, row: dict[str, Any]) -> Any:
+    return (row["chat_id"], row["phone_number"]) if table == "chat_phone_numbers" else row["id"]
+
+
+def _difference(table: str, stored: Any, wanted: Any) -> str:
+    return f"{table}: missing {sorted(wanted - stored)[:5]}, too many {sorted(stored - wanted)[:5]}"
+
+
+def with_limits(**changes: Any) -> Limits:
+    """IMPATIENT with some limits changed."""
+    return dataclasses.replace(IMPATIENT, **changes)
