@@ -15,9 +15,9 @@ from linq_source.errors import ForbiddenError, NotFoundError, UnavailableError
 from linq_source.pages import identity
 from linq_source.plan import ChatRead, Reason
 from linq_source.reader import ChatPart
-from linq_source.rows import Batch, integers
+from linq_source.rows import CHILDREN, Batch, integers
 from linq_source.settle import Judgement, Verdict, judge
-from linq_source.tables import CHAT_SYNCS, MESSAGE_ATTACHMENTS, MESSAGE_REACTIONS, MESSAGES, REJECTED_ROWS
+from linq_source.tables import CHAT_SYNCS, MESSAGES, REJECTED_ROWS
 
 BATCH_ROWS = 10_000
 """Rows of messages in one batch: fewer cost more per row, more cost memory."""
@@ -187,7 +187,7 @@ class ChatReads:
     def _changes(self, batch: Batch, stored: pa.Table) -> Batch:
         ids = integers(batch[MESSAGES.name], "id")
         changes = {MESSAGES.name: changed_rows(batch[MESSAGES.name], stored, MESSAGES)}
-        for table, parent in ((MESSAGE_REACTIONS, "chat_message_id"), (MESSAGE_ATTACHMENTS, "message_id")):
+        for table, parent in CHILDREN:
             old = self._context.memory.rows_of(table, parent, ids)
             removed = with_value(missing_rows(batch[table.name], old, table.key), "is_removed", value=True)
             changed = changed_rows(batch[table.name], old, table)
@@ -256,6 +256,9 @@ class ChatReads:
         gone = pa.concat_tables(self._held, promote_options="default")
         if self._context.may_delete(MESSAGES, gone.num_rows):
             yield {MESSAGES.name: with_value(gone, "deleted_at", self._context.now)}
+            for table, parent in CHILDREN:
+                left = self._context.memory.rows_of(table, parent, integers(gone, "id"))
+                yield {table.name: with_value(left, "is_removed", value=True)}
             if self._remembers:
                 yield {CHAT_SYNCS.name: _cursor_table(self._held_cursors)}
 

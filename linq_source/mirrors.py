@@ -72,6 +72,7 @@ class ChatLists:
                 f"the organisation's {len(self._ids)}. Write them as Linq does, like +15550001111."
             )
         wanted = restricted or set(self._ids)
+        self._is_restricted = bool(restricted)
         # A number that was released lists nothing any more, and that is known without asking.
         self._examined = set() if restricted else context.our_numbers - set(self._ids)
         self._waiting = {
@@ -92,14 +93,18 @@ class ChatLists:
             for table, rows in sorted(stored.items(), key=lambda pair: pair[0].name)
         }
         here = set(integers(chats, "id"))
+        gone = self._gone(chats, stored[CHATS], stored[CHAT_PHONE_NUMBERS])
+        departed = list(departures(context, CHATS, gone))
+        yield from departed
+        # The sets of a chat go with it; those of a chat whose departure was not believed stay.
+        settled = here | (set(integers(gone, "id")) if departed else set())
         for table in (CHAT_HANDLES, CHAT_PHONE_NUMBERS):
             left = missing_rows(batch[table.name], stored[table], table.key)
-            keep = [chat_id in here for chat_id in left["chat_id"].to_pylist()]
+            keep = [chat_id in settled for chat_id in integers(left, "chat_id")]
             if table is CHAT_PHONE_NUMBERS:
                 numbers = left["phone_number"].to_pylist()
                 keep = [kept and number in self._examined for kept, number in zip(keep, numbers, strict=True)]
             yield from departures(context, table, left.filter(pa.array(keep, type=pa.bool_())))
-        yield from departures(context, CHATS, self._gone(chats, stored[CHATS], stored[CHAT_PHONE_NUMBERS]))
         listings = (listing.listing_of(row) for _, rows in listed for row in rows)
         latest = {found.chat_id: found for found in listings if found}
         return [latest[chat_id] for chat_id in sorted(here & latest.keys())]
@@ -124,10 +129,17 @@ class ChatLists:
 
     def _gone(self, chats: pa.Table, stored: pa.Table, stored_numbers: pa.Table) -> pa.Table:
         """Return the stored chats that none of their numbers lists, as far as those were listed for sure."""
-        pairs = zip(stored_numbers["chat_id"].to_pylist(), stored_numbers["phone_number"].to_pylist(), strict=True)
+        pairs = list(
+            zip(integers(stored_numbers, "chat_id"), stored_numbers["phone_number"].to_pylist(), strict=True)
+        )
         elsewhere = {chat_id for chat_id, number in pairs if number not in self._examined}
-        gone = missing_rows(chats, stored, CHATS.key)
-        keep = [chat_id not in elsewhere for chat_id in gone["id"].to_pylist()]
+        known = {chat_id for chat_id, _ in pairs}
+        gone = live(missing_rows(chats, stored, CHATS.key))
+        # A sync of some numbers says nothing of a chat that was never stored with one.
+        keep = [
+            chat_id not in elsewhere and (chat_id in known or not self._is_restricted)
+            for chat_id in integers(gone, "id")
+        ]
         return gone.filter(pa.array(keep, type=pa.bool_()))
 
 

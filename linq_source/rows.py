@@ -23,6 +23,9 @@ from linq_source.tables import (
 )
 from linq_source.values import to_column, to_json
 
+CHILDREN = ((MESSAGE_REACTIONS, "chat_message_id"), (MESSAGE_ATTACHMENTS, "message_id"))
+"""The tables of what a message holds, each with the column that names the message."""
+
 Batch = dict[str, pa.Table]
 """Rows to write, by table name."""
 

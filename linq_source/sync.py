@@ -69,6 +69,12 @@ class Sync:
         self, memory: Memory, selected: Set[str], extras: ExtraColumns, *, commit_every: int | None = None
     ) -> Iterator[Batch]:
         """Yield batches until about `commit_every` messages were yielded, or all; then `is_finished`."""
+        with memory:
+            yield from self._slice(memory, selected, extras, commit_every)
+
+    def _slice(
+        self, memory: Memory, selected: Set[str], extras: ExtraColumns, commit_every: int | None
+    ) -> Iterator[Batch]:
         if self._stream is None:
             shaper = Shaper(now=self.now, extras=extras)
             self._context = Context(
@@ -81,14 +87,8 @@ class Sync:
                 lambda: self.on_progress(self.summary),
             )
             self._stream = self._batches(self._context, selected)
-            with memory:
-                yield self._missing_tables(memory, selected)
+            yield self._missing_tables(memory, selected)
         self._context.memory = memory
-        with memory:
-            yield from self._slice(selected, commit_every)
-
-    def _slice(self, selected: Set[str], commit_every: int | None) -> Iterator[Batch]:
-        assert self._stream is not None
         in_slice = 0
         for batch in self._stream:
             yield self._counted(batch)

@@ -1,0 +1,101 @@
+"""Serve a made-up organisation until interrupted: `python -m linq_source.simulator`."""
+
+import argparse
+import math
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from .server import Simulator
+from .world import World
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit 0 when interrupted, 1 when it cannot listen, 2 for a bad option."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.messages and not options.chats:
+        parser.error("--messages needs --chats of at least 1")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _quit)
+    world = World.make(
+        seed=options.seed,
+        phone_numbers=options.phone_numbers,
+        chats=options.chats,
+        messages=options.messages,
+    )
+    simulator = Simulator(
+        world,
+        token=options.token,
+        host=options.host,
+        port=options.port,
+        latency_seconds=options.latency_ms / 1000,
+        requests_per_second=options.requests_per_second,
+        keep_requests=False,
+    )
+    try:
+        simulator.start()
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {options.host} port {options.port} (--host, --port): {error}\n")
+        return 1
+    try:
+        sys.stdout.write(
+            f"Linq simulator at {simulator.base_url}; point the connector at it with "
+            f"SOURCES__LINQ__BASE_URL={simulator.base_url} "
+            f"SOURCES__LINQ__INTEGRATION_TOKEN={options.token}\n"
+        )
+        sys.stdout.flush()
+        threading.Event().wait()
+    finally:
+        simulator.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m linq_source.simulator",
+        description="A local Linq with made-up data, for trying and testing the connector.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=_between(0, 65_535, int), default=8585, help="port, 0 for any free one (%(default)s)"
+    )
+    parser.add_argument("--token", default="demo-token", help="the only token it accepts (%(default)s)")
+    parser.add_argument(
+        "--phone-numbers", type=_between(1, 10_000, int), default=3, help="how many numbers (%(default)s)"
+    )
+    parser.add_argument("--chats", type=_between(0, 1_000_000, int), default=90, help="how many chats (%(default)s)")
+    parser.add_argument(
+        "--messages", type=_between(0, 100_000_000, int), default=11_700, help="messages in all (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same data (%(default)s)")
+    parser.add_argument("--latency-ms", type=_between(0, 600_000, float), default=0.0, help="delay of each answer")
+    parser.add_argument(
+        "--requests-per-second", type=_between(0.001, 1_000_000, float), help="above it, 429 (no limit)"
+    )
+    return parser
+
+
+def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[[str], float]:
+    """A reader of one option: a number of a kind within bounds, or one sentence why not."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a number from {low:,} to {high:,}")
+        return value
+
+    return read
+
+
+def _quit(*_about: object) -> NoReturn:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
