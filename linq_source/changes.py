@@ -1,6 +1,7 @@
 """What differs between the rows just read and the rows stored: pure functions of Arrow tables."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -59,11 +60,23 @@ def live(table: pa.Table) -> pa.Table:
     return table.filter(pc.is_null(table["deleted_at"]))
 
 
+def integers(table: pa.Table, name: str) -> list[int]:
+    """Return a column of integers that holds no null."""
+    values: list[Any] = table[name].to_pylist()
+    return values
+
+
 def _query(sql: str, **tables: pa.Table) -> AnyArray:
-    with duckdb.connect() as connection:
+    with _engine().cursor() as connection:
         for name, table in tables.items():
             connection.register(name, table)
         return connection.sql(sql).to_arrow_table().column(0).combine_chunks()
+
+
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    # Opening one takes longer than most queries here.
+    return duckdb.connect(":memory:")
 
 
 def _all_names(new: pa.Table, stored: pa.Table) -> list[str]:

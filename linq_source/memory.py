@@ -13,8 +13,9 @@ import pyarrow as pa
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.sql_client import SqlClientBase
 
+from linq_source.changes import integers
 from linq_source.plan import ChatSync
-from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, Departure, Table
+from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
 from linq_source.times import TIMESTAMP, AnyField
 
 OpenClient = Callable[[], SqlClientBase[Any]]
@@ -68,11 +69,45 @@ class Memory:
         ]
         return pa.concat_tables(parts, promote_options="default")
 
+    def live_times(self, chat_id: int) -> dict[int, datetime | None]:
+        """The ids of all messages of one chat that Linq still listed when they were stored, with their times."""
+        sql = f"select id, sent_at from {{{MESSAGES.name}}} where chat_id = {int(chat_id)} and deleted_at is null"
+        found = self._query(sql, MESSAGES)
+        if found is None:
+            return {}
+        ids: list[Any] = found.column("id").to_pylist()
+        times: list[Any] = found.column("sent_at").cast(TIMESTAMP).to_pylist()
+        return dict(zip(ids, times, strict=True))
+
     def live_count(self, table: Table) -> int:
         """How many rows Linq still listed when they were stored."""
         where = " where deleted_at is null" if table.departure is Departure.MARKED else ""
         found = self._query(f"select count(*) as n from {{{table.name}}}{where}", table)
         return 0 if found is None else int(found.column(0)[0].as_py())
+
+    def live_ids(self, table: Table) -> set[int]:
+        """The ids of the rows that Linq still listed when they were stored."""
+        found = self._query(f"select id from {{{table.name}}} where deleted_at is null", table)
+        return set() if found is None else set(integers(found, "id"))
+
+    def counts(self, table: Table, column: str) -> dict[Any, int]:
+        """How many rows that Linq still listed there are for each value of a column."""
+        where = " where deleted_at is null" if table.departure is Departure.MARKED else ""
+        found = self._query(f"select {column}, count(*) from {{{table.name}}}{where} group by {column}", table)
+        return {} if found is None else dict(zip(*(each.to_pylist() for each in found.columns), strict=True))
+
+    def rejected_messages(self) -> dict[int, int]:
+        """How many messages of each chat were set aside."""
+        where = f"table_name = '{MESSAGES.name}'"
+        sql = f"select chat_id, count(*) from {{{REJECTED_ROWS.name}}} where {where} group by chat_id"
+        found = self._query(sql, REJECTED_ROWS)
+        return {} if found is None else dict(zip(*(each.to_pylist() for each in found.columns), strict=True))
+
+    def duplicated_keys(self, table: Table) -> list[Any]:
+        """The keys of a table that stand there more than once; the key is one column."""
+        key = table.key[0]
+        found = self._query(f"select {key} from {{{table.name}}} group by {key} having count(*) > 1", table)
+        return [] if found is None else found.column(0).to_pylist()
 
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""
@@ -94,7 +129,10 @@ class Memory:
         names = {name: self._client.make_qualified_table_name(name) for name in (table.name, "_dlt_loads")}
         try:
             with self._client.execute_query(sql.format(**names)) as cursor:
-                return cursor.arrow()
+                native: Any = cursor.native_cursor
+                # dlt 1.31 calls a method that DuckDB 1.5 has renamed, which warns.
+                found: pa.Table = native.to_arrow_table() if hasattr(native, "to_arrow_table") else cursor.arrow()
+                return found
         except DestinationUndefinedEntity:
             self._empty.add(table.name)
             return None

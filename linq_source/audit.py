@@ -1,0 +1,184 @@
+"""Audit: Linq's own counts beside what the tables hold, number by number and chat by chat.
+
+It reads only lists (numbers, chats, contacts), never a message, so it costs no more than an idle sync. What it
+cannot see: a chat that lost one message and kept a ghost of another.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import dlt
+from dlt.destinations.sql_client import SqlClientBase
+
+from linq_source import listing, settings
+from linq_source.client import LinqClient
+from linq_source.errors import ForbiddenError
+from linq_source.memory import Memory
+from linq_source.pages import Listed
+from linq_source.plan import ChatSync
+from linq_source.tables import CHAT_PHONE_NUMBERS, CHAT_SYNCS, CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, TABLES, Table
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing of which Linq and the tables do not hold the same number."""
+
+    what: str
+    """chat, chats of a number, contacts, phone_numbers, or duplicates in a table."""
+    id: int | str
+    linq: int | None
+    ours: int
+
+
+@dataclass
+class Findings:
+    """What an audit found."""
+
+    chats_compared: int = 0
+    messages_compared: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    repaired: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """3 where anything differs or could not be compared, else 0."""
+        return 3 if self.differences or self.skipped else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The findings as a JSON object."""
+        return {**asdict(self), "exit_code": self.exit_code}
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What Linq lists: numbers, contacts, and the chats of each number it answers for."""
+
+    numbers: Listed
+    contacts: Listed
+    chats: dict[str, Listed]
+    refused: list[int]
+
+
+async def read_lists(client: LinqClient) -> Lists:
+    """Read every list side by side."""
+    numbers = await listing.phone_numbers(client)
+    ids = {
+        row["phone_number"]: row["id"] for row in numbers.rows if isinstance(row, dict) and row.get("phone_number")
+    }
+    async with asyncio.TaskGroup() as group:
+        contacts = group.create_task(listing.contacts(client))
+        answers = {number: group.create_task(_chats(client, number)) for number in ids}
+    chats = {number: found for number, answer in answers.items() if (found := answer.result())}
+    return Lists(numbers, contacts.result(), chats, [ids[number] for number in ids if number not in chats])
+
+
+async def _chats(client: LinqClient, number: str) -> Listed | None:
+    try:
+        return await listing.chats(client, number)
+    except ForbiddenError:
+        return None
+
+
+def audit(
+    make_client: Callable[[], LinqClient],
+    destination: Any,
+    dataset_name: str = settings.DATASET_NAME,
+    *,
+    repair: bool,
+) -> Findings:
+    """Compare Linq's counts with the tables of a destination; with `repair`, have differing chats read whole."""
+
+    async def read() -> Lists:
+        async with make_client() as client:
+            return await read_lists(client)
+
+    lists = asyncio.run(read())
+    with tempfile.TemporaryDirectory(prefix="linq_source_") as folder:
+        pipeline = dlt.pipeline(
+            settings.PIPELINE_NAME, destination=destination, dataset_name=dataset_name, pipelines_dir=folder
+        )
+        pipeline.sync_destination()
+        with Memory(lambda: pipeline.sql_client()) as memory:
+            findings, doubtful, duplicated = _compare(lists, memory)
+        if repair and (doubtful or duplicated):
+            with pipeline.sql_client() as client:
+                findings.repaired = _repair(client, doubtful, duplicated)
+    return findings
+
+
+def _compare(lists: Lists, memory: Memory) -> tuple[Findings, set[int], dict[Table, list[Any]]]:
+    findings = Findings(
+        skipped=[f"phone number {number} (its id): Linq refused its chats (403)" for number in lists.refused]
+    )
+    duplicated = {
+        table: keys for table in TABLES.values() if len(table.key) == 1 and (keys := memory.duplicated_keys(table))
+    }
+    findings.differences += [
+        Difference(f"rows of {table.name} that stand there more than once", "", 0, len(keys))
+        for table, keys in duplicated.items()
+    ]
+    for table, listed in ((PHONE_NUMBERS, lists.numbers), (CONTACTS, lists.contacts)):
+        _count(findings, table.name, "", len(listed.rows), memory.live_count(table))
+    under = memory.counts(CHAT_PHONE_NUMBERS, "phone_number")
+    ids = {row["phone_number"]: row["id"] for row in lists.numbers.rows if isinstance(row, dict)}
+    for number, listed in lists.chats.items():
+        _count(findings, "chats of phone number", ids[number], len(listed.rows), under.get(number, 0))
+    listings = [found for each in lists.chats.values() for row in each.rows if (found := listing.listing_of(row))]
+    counted = {found.chat_id: found.message_count for found in listings}
+    doubtful = _compare_chats(findings, counted, memory, is_complete=not lists.refused)
+    return findings, doubtful, duplicated
+
+
+def _compare_chats(
+    findings: Findings, counted: dict[int, int | None], memory: Memory, *, is_complete: bool
+) -> set[int]:
+    stored = memory.counts(MESSAGES, "chat_id")
+    rejected = memory.rejected_messages()
+    syncs = memory.chat_syncs()
+    doubtful: set[int] = set()
+    for chat_id, count in sorted(counted.items()):
+        ours = stored.get(chat_id, 0) + rejected.get(chat_id, 0)
+        expected = None if count is None else count + _remembered(syncs.get(chat_id))
+        findings.chats_compared += 1
+        findings.messages_compared += ours
+        if expected is not None and expected != ours:
+            findings.differences.append(Difference("messages of chat", chat_id, count, ours))
+            doubtful.add(chat_id)
+    ghosts = memory.live_ids(CHATS) - counted.keys() if is_complete else set()
+    findings.differences += [Difference("chat that Linq does not list", chat_id, 0, 1) for chat_id in sorted(ghosts)]
+    missing = counted.keys() - memory.live_ids(CHATS)
+    findings.differences += [Difference("chat that is not stored", chat_id, 1, 0) for chat_id in sorted(missing)]
+    return doubtful
+
+
+def _remembered(sync: ChatSync | None) -> int:
+    """Return by how much a chat's list is known to differ from Linq's count of it."""
+    return sync.listed_count - sync.message_count if sync and sync.message_count is not None else 0
+
+
+def _count(findings: Findings, what: str, which: int | str, linq: int, ours: int) -> None:
+    if linq != ours:
+        findings.differences.append(Difference(what, which, linq, ours))
+
+
+def _repair(client: SqlClientBase[Any], doubtful: Iterable[int], duplicated: dict[Table, list[Any]]) -> int:
+    """Have the next sync read the chats whole, and write anew the rows that stand there more than once."""
+    chats = sorted(doubtful)
+    with client.begin_transaction():
+        if MESSAGES in duplicated:
+            keys = ", ".join(map(str, duplicated[MESSAGES]))
+            name = client.make_qualified_table_name(MESSAGES.name)
+            rows = client.execute_sql(f"select distinct chat_id from {name} where id in ({keys})") or []
+            chats += [chat_id for (chat_id,) in rows]
+        if chats:
+            name = client.make_qualified_table_name(CHAT_SYNCS.name)
+            client.execute_sql(f"delete from {name} where chat_id in ({', '.join(map(str, chats))})")
+        for table, keys_of in duplicated.items():
+            name = client.make_qualified_table_name(table.name)
+            for key in keys_of:
+                client.execute_sql(f"delete from {name} where {table.key[0]} = %s", key)
+    return len(set(chats)) + sum(map(len, duplicated.values()))

@@ -1,0 +1,61 @@
+"""Compare Linq's counts with the tables of a DuckDB file, chat by chat. Exit code 3 when anything differs.
+
+python pipelines/audit.py --database linq.duckdb
+python pipelines/audit.py --database linq.duckdb --repair    # the next sync reads what differs whole
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from linq_source import settings
+from linq_source.cli import Parser, database_path, run_command
+
+SHOWN = 20
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code."""
+    parser = Parser(description="Compare Linq's counts with the tables of a DuckDB file.", allow_abbrev=False)
+    parser.add_argument("--database", metavar="PATH", default=settings.DATABASE, help="the DuckDB file [%(default)s]")
+    parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
+    parser.add_argument("--repair", action="store_true", help="have the next sync read whole what differs")
+    options = parser.parse_args(arguments)
+
+    import dlt
+
+    from linq_source.audit import audit
+    from linq_source.database import check_database
+    from linq_source.errors import ConfigurationError
+    from linq_source.runner import locked
+    from linq_source.source import configured_sync
+
+    database = database_path(options.database)
+    if not database.is_file():
+        raise ConfigurationError(f"There is no database {database}: name one with --database, or run a sync first.")
+    client = configured_sync().reader.make_client
+    with locked(database.with_name(database.name + ".lock")):
+        check_database(database)
+        findings = audit(client, dlt.destinations.duckdb(str(database)), repair=options.repair)
+    if options.json:
+        print(json.dumps(findings.as_json()))
+        return findings.exit_code
+    print(
+        f"Compared {findings.chats_compared:,} chats with {findings.messages_compared:,} messages in {database}: "
+        f"{len(findings.differences) or 'no'} differences."
+    )
+    for each in findings.differences[:SHOWN]:
+        print(f"  {each.what} {each.id}: Linq has {each.linq}, the tables {each.ours}".replace(" :", ":"))
+    if len(findings.differences) > SHOWN:
+        print(f"  and {len(findings.differences) - SHOWN} more; --json lists all")
+    for sentence in findings.skipped:
+        print(f"Skipped: {sentence}.", file=sys.stderr)
+    if findings.repaired:
+        print(f"Marked {findings.repaired} of them: the next sync reads them whole.")
+    elif findings.differences:
+        print("Messages that came after the last sync count too: run a sync, and --repair what still differs.")
+    return findings.exit_code
+
+
+if __name__ == "__main__":
+    run_command(main)

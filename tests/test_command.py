@@ -1,0 +1,170 @@
+"""The real command in a process of its own: exit codes, one clear sentence, no traceback, no secret, no warning."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from linq_source.simulator import Simulator
+from tests.support import ROOT, TOKEN, Finished, Warehouse, assert_mirrors, run_pipeline, small_world
+
+Serve = Callable[..., Simulator]
+SECRET = "a-secret-token-9f8e7d"
+
+
+def assert_one_sentence(finished: Finished, code: int) -> str:
+    """It ended with this code and said why in one line, without traceback or secret."""
+    everything = finished.stdout + finished.stderr
+    assert finished.returncode == code, everything
+    assert "Traceback" not in everything
+    assert SECRET not in everything
+    lines = finished.stderr.strip().splitlines()
+    assert len(lines) == 1, finished.stderr
+    assert lines[0].endswith(".")
+    return lines[0]
+
+
+def test_a_sync_says_what_it_did_and_nothing_on_standard_error(serve: Serve, warehouse: Warehouse) -> None:
+    world = small_world()
+    linq = serve(world)
+    finished = warehouse.command(linq)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "Listed 12 chats, read 12 of them (12 new)" in finished.stdout
+    assert_mirrors(warehouse, world)
+    finished = warehouse.command(linq, "--json")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    document = json.loads(finished.stdout.splitlines()[-1])
+    assert document["requests"] == 5
+    assert document["chats_listed"] == 12
+    assert document["chats_read"] == 0
+    assert set(document["rows"].values()) == {0}
+    assert {"seconds", "retries", "rejected", "skipped"} <= set(document)
+    finished = warehouse.command(linq, "--quiet")
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+
+
+def test_without_a_token_one_sentence_says_where_to_put_it_and_that_the_demo_needs_none(warehouse: Warehouse) -> None:
+    sentence = assert_one_sentence(warehouse.command(None), 2)
+    assert "SOURCES__LINQ__INTEGRATION_TOKEN" in sentence
+    assert ".dlt/secrets.toml" in sentence
+    assert "--demo" in sentence
+    assert not warehouse.path.exists()
+
+
+def test_a_wrong_token_is_refused_by_name_and_not_shown(serve: Serve, warehouse: Warehouse) -> None:
+    finished = warehouse.command(serve(small_world()), SOURCES__LINQ__INTEGRATION_TOKEN=SECRET)
+    assert "SOURCES__LINQ__INTEGRATION_TOKEN" in assert_one_sentence(finished, 2)
+
+
+@pytest.mark.parametrize("token", ["", "  ", "two words", "new\nline", "é" * 8])
+def test_a_token_that_no_header_can_carry_is_refused_before_any_request(token: str, warehouse: Warehouse) -> None:
+    finished = warehouse.command(
+        None, SOURCES__LINQ__INTEGRATION_TOKEN=token, SOURCES__LINQ__BASE_URL="http://127.0.0.1:9"
+    )
+    assert "SOURCES__LINQ__INTEGRATION_TOKEN" in assert_one_sentence(finished, 2)
+
+
+def test_an_unreachable_host_is_a_failure_that_names_the_setting(warehouse: Warehouse) -> None:
+    finished = warehouse.command(
+        None,
+        "--max-wait-seconds", "0.5",
+        SOURCES__LINQ__INTEGRATION_TOKEN=SECRET,
+        SOURCES__LINQ__BASE_URL="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert "base_url" in assert_one_sentence(finished, 1)
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "ftp://127.0.0.1", "linq", "https://u:p@example.com"])
+def test_a_base_url_that_would_leak_the_token_is_refused(url: str, warehouse: Warehouse) -> None:
+    finished = warehouse.command(None, SOURCES__LINQ__INTEGRATION_TOKEN=SECRET, SOURCES__LINQ__BASE_URL=url)
+    assert "base_url" in assert_one_sentence(finished, 2)
+
+
+def test_a_file_that_is_no_duckdb_database_is_left_as_it_is(serve: Serve, tmp_path: Path) -> None:
+    other = Warehouse(tmp_path / "other.sqlite")
+    with sqlite3.connect(other.path) as connection:
+        connection.execute("create table precious (id)")
+    connection.close()
+    before = other.path.read_bytes()
+    sentence = assert_one_sentence(other.command(serve(small_world())), 1)
+    assert str(other.path) in sentence
+    assert other.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--bogus"], "--bogus"),
+        (["--lookback-days", "soon"], "--lookback-days"),
+        (["--recheck-hours", "-1"], "--recheck-hours"),
+        (["--commit-every", "0"], "--commit-every"),
+        (["--max-minutes", "nan"], "--max-minutes"),
+        (["--start-date", "yesterday-ish"], "start_date"),
+        (["--start-date", "2026-02-01", "--end-date", "2026-01-01"], "start_date"),
+        (["--phone-number", "+19999999999"], "--phone-number"),
+        (["surplus"], "surplus"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(
+    options: list[str], named: str, serve: Serve, warehouse: Warehouse
+) -> None:
+    assert named in assert_one_sentence(warehouse.command(serve(small_world()), *options), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("LOOKBACK_DAYS", "soon"), ("CONCURRENCY", "0"), ("REQUESTS_PER_SECOND", "-3")]
+)
+def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, serve: Serve, warehouse: Warehouse) -> None:
+    environment = {f"SOURCES__LINQ__{name}": value}
+    assert name.lower() in assert_one_sentence(warehouse.command(serve(small_world()), **environment), 2)
+
+
+def test_an_error_with_json_is_also_a_json_object(warehouse: Warehouse) -> None:
+    finished = warehouse.command(None, "--json")
+    assert json.loads(finished.stdout)["exit_code"] == 2
+
+
+def test_help_names_every_option() -> None:
+    finished = run_pipeline("linq_to_duckdb.py", "--help")
+    assert finished.returncode == 0
+    options = (
+        "--demo --database --start-date --end-date --lookback-days --recheck-hours --phone-number --full-refresh "
+        "--commit-every --max-minutes --allow-mass-delete --json --quiet"
+    )
+    assert all(option in finished.stdout for option in options.split())
+
+
+def test_the_demo_needs_no_token_and_ends_with_a_query_that_works(tmp_path: Path) -> None:
+    database = tmp_path / "demo.duckdb"
+    finished = run_pipeline("linq_to_duckdb.py", "--demo", "--database", str(database))
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.count("Listed ") == 2
+    assert "1 new" in finished.stdout.split("Second sync")[1]
+    warehouse = Warehouse(database)
+    assert len(warehouse.rows("messages")) > 10_000
+
+
+def test_the_demo_never_writes_into_a_database_that_holds_something_else(serve: Serve, warehouse: Warehouse) -> None:
+    warehouse.sync(serve(small_world()))
+    before = warehouse.everything()
+    finished = warehouse.command(None, "--demo")
+    assert finished.returncode == 2
+    assert "--demo" in finished.stderr
+    assert warehouse.everything() == before
+
+
+def test_the_token_can_come_from_dlts_secrets_file(serve: Serve, warehouse: Warehouse, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    world = small_world()
+    linq = serve(world)
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "secrets.toml").write_text(f'[sources.linq]\nintegration_token = "{TOKEN}"\n')
+    (tmp_path / ".dlt" / "config.toml").write_text(f'[sources.linq]\nbase_url = "{linq.base_url}"\n')
+    script = [sys.executable, str(ROOT / "pipelines" / "linq_to_duckdb.py"), "--database", str(warehouse.path)]
+    finished = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert_mirrors(warehouse, world)
