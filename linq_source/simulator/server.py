@@ -155,12 +155,19 @@ class Simulator:
             server = loop.run_until_complete(loop.create_server(lambda: Connection(self), sock=listener))
             ready.set()
             loop.run_forever()
-            server.close()
-            for connection in list(self.connections):
-                connection.abort()
-            # Aborted connections are closed by the next turn of the loop.
-            loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(self._close(server))
             loop.run_until_complete(server.wait_closed())
         finally:
             ready.set()
             loop.close()
+
+    async def _close(self, server: asyncio.Server) -> None:
+        """Take no more connections and drop those there are."""
+        # Closed while it accepts a connection, asyncio's server would leave that one open for ever.
+        while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*accepting, return_exceptions=True)
+        server.close()
+        while self.connections:
+            for connection in list(self.connections):
+                connection.abort()
+            await asyncio.sleep(0)
