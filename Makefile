@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test soak bench lint types lock clean
+.PHONY: help demo test soak bench lint types readme lock clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -35,6 +35,9 @@ lint: $(READY) ## ruff: rules and formatting
 types: $(READY) ## mypy --strict on the package and the commands
 	$(BIN)/mypy
 	$(BIN)/mypy pipelines
+
+readme: $(READY) ## write the tables in README.md anew from the code
+	$(BIN)/python -m tests.readme
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --universal --extra all --extra dev --no-emit-index-url \

@@ -86,33 +86,30 @@ def progress(sync: Sync, *, shown: bool) -> Iterator[None]:
         yield
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn(
-            "{task.completed}/{task.total} chats, {task.fields[messages]} messages, {task.fields[rate]} req/s"
-        ),
-        TimeElapsedColumn(),
-        TextColumn("elapsed,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
+    columns = (BarColumn(bar_width=16), TextColumn("{task.description}"))
     started = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Reading lists", total=None, messages="0", rate="0")
+        task = bar.add_task("Reading lists", total=None)
 
         def update(summary: Summary) -> None:
-            rate = sync.reader.counters.requests / max(0.1, time.monotonic() - started)
-            bar.update(
-                task,
-                description="Reading chats" if summary.chats_to_read else "Reading lists",
-                total=summary.chats_to_read or None,
-                completed=summary.chats_done,
-                messages=f"{summary.messages_read:,}",
-                rate=f"{rate:.0f}",
-            )
+            seconds = time.monotonic() - started
+            status = describe(summary, sync.reader.counters.requests, seconds)
+            bar.update(task, description=status, total=summary.chats_to_read or None, completed=summary.chats_done)
 
         sync.on_progress = update
         yield
+
+
+def describe(summary: Summary, requests: int, seconds: float) -> str:
+    """Return what a progress bar says, in less than 64 characters: `40 of 160 chats, 4,603 messages, ...`."""
+    done, total = summary.chats_done, summary.chats_to_read
+    if not total:
+        return "Reading lists"
+    if done == total:
+        return f"Storing, {summary.messages_read:,} messages read"
+    left = seconds * (total - done) / done if done else 0.0
+    clock = f"{left // 60:.0f}:{left % 60:02.0f} left" if done else "starting"
+    rate = requests / max(seconds, 0.1)
+    return f"{done:,} of {total:,} chats, {summary.messages_read:,} messages, {rate:.0f} requests/s, {clock}"

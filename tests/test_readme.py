@@ -1,0 +1,51 @@
+"""README and the code say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import linq_source
+from tests.readme import README, written
+from tests.support import ROOT, run_pipeline
+
+
+def test_the_tables_in_readme_are_those_of_the_code() -> None:
+    assert README.read_text() == written(), "run make readme"
+
+
+@pytest.mark.parametrize("script", ["linq_to_duckdb.py", "audit.py"])
+def test_every_option_of_a_command_is_in_readme(script: str) -> None:
+    options = set(re.findall(r"--[a-z-]+", run_pipeline(script, "--help").stdout)) - {"--help"}
+    assert options <= set(re.findall(r"--[a-z-]+", README.read_text()))
+
+
+def test_every_command_that_readme_names_exists() -> None:
+    text = README.read_text()
+    for script in set(re.findall(r"pipelines/\w+\.py", text)):
+        assert (ROOT / script).is_file(), script
+    targets = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make ([a-z]+)", text)):
+        assert re.search(rf"^{target}:", targets, re.MULTILINE), target
+
+
+def test_every_dependency_is_explained_in_readme() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = README.read_text().split("## Dependencies")[1]
+    for requirement in project["dependencies"]:
+        name = re.split(r"[\[<>=]", requirement)[0]
+        assert f"| `{name}` |" in table, name
+
+
+def test_all_names_what_the_package_really_exports() -> None:
+    assert linq_source.__all__ == sorted(linq_source.__all__)
+    for name in linq_source.__all__:
+        assert getattr(linq_source, name) is not None
+
+
+def test_no_file_names_a_host_of_a_package_registry_or_a_path_of_one_machine() -> None:
+    lock = Path(ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "--hash=" in lock
