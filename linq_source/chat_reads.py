@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from linq_source.changes import changed_rows, live, missing_rows, with_value
+from linq_source.changes import changed_rows, integers, live, missing_rows, with_value
 from linq_source.context import Context
 from linq_source.errors import ForbiddenError, NotFoundError, UnavailableError
 from linq_source.pages import identity
 from linq_source.plan import ChatRead, Reason
 from linq_source.reader import ChatPart
-from linq_source.rows import CHILDREN, Batch, integers
+from linq_source.rows import CHILDREN, Batch
 from linq_source.settle import Judgement, Verdict, judge
-from linq_source.tables import CHAT_SYNCS, MESSAGES, REJECTED_ROWS
+from linq_source.tables import CHAT_SYNCS, MESSAGES
 
 BATCH_ROWS = 10_000
 """Rows of messages in one batch: fewer cost more per row, more cost memory."""
@@ -38,8 +37,9 @@ class _Stream:
 class ChatReads:
     """Reads the planned chats and yields what changed in messages, reactions, attachments and cursors."""
 
-    def __init__(self, context: Context, *, remembers: bool) -> None:
+    def __init__(self, context: Context, *, remembers: bool, batch_rows: int | None = None) -> None:
         self._context = context
+        self._batch_rows = min(batch_rows or BATCH_ROWS, BATCH_ROWS)
         self._remembers = remembers
         self._is_closed = False
         self._pending: list[ChatPart] = []
@@ -49,7 +49,12 @@ class ChatReads:
         self._confirming: set[int] = set()
         self._held: list[pa.Table] = []
         self._held_cursors: list[dict[str, Any]] = []
-        self._rejected: dict[int, set[str]] | None = None
+        self._returned: set[int] = set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every chat was read; only deletions may be left to yield."""
+        return not self._outstanding
 
     def batches(self, reads: list[ChatRead]) -> Iterator[Batch]:
         """Yield batches until every chat is read; deletions come last, all together or not at all."""
@@ -67,9 +72,11 @@ class ChatReads:
                 self._context.summary.messages_read += len(part.rows)
             self._context.summary.chats_done += part.is_last
             self._context.on_progress()
-            if sum(len(part.rows) for part in self._pending) >= BATCH_ROWS or not self._outstanding:
+            if sum(len(part.rows) for part in self._pending) >= self._batch_rows or not self._outstanding:
                 yield from self.flush()
         yield from self._deletions()
+        if reads:
+            yield from self._left_behind()
 
     def _submit(self, read: ChatRead) -> None:
         self._outstanding += 1
@@ -105,48 +112,58 @@ class ChatReads:
                 kept.append(part)
                 cursors.append((part, judgement))
         batch = self._shape(kept)
+        self._returned |= _departed(stored) & set(integers(batch[MESSAGES.name], "id"))
+        self._note_whole(cursors)
         newest = self._newest(kept, batch[MESSAGES.name])
-        yield self._changes(batch, stored)
         rows = [
             self._cursor(part, judgement, newest, stored)
             for part, judgement in cursors
             if judgement.verdict is Verdict.SETTLED
         ]
+        changes = self._changes(batch, stored)
         if self._remembers:
-            yield {CHAT_SYNCS.name: _cursor_table([row for row in rows if row])}
+            changes[CHAT_SYNCS.name] = _cursor_table([row for row in rows if row])
+        yield changes
 
     def close(self) -> Iterator[Batch]:
         """Yield what is complete although the sync ends early; what would need another request is left out."""
         self._is_closed = True
+        self._pending += self._context.reader.left_over()
         yield from self.flush()
         yield from self.partial_cursors()
 
     def partial_cursors(self) -> Iterator[Batch]:
-        """Yield how far large chats were stored that are still being read for the first time."""
+        """Yield how far large chats are stored that are still being read, so that the next sync can go on there."""
         rows = [
-            {
-                "chat_id": stream.read.chat_id,
-                "newest_sent_at": stream.newest,
-                "read_from": self._context.options.start_date,
-                "message_count": stream.count,
-                "listed_count": stream.count,
-                "listing_hash": None,
-                "synced_at": self._context.now,
-                "read_whole_at": self._context.now,
-            }
+            self._partial_cursor(stream)
             for stream in self._streams.values()
-            if stream.read.is_whole and stream.read.stored is None and stream.newest
+            if stream.newest and (stream.read.stored is None or not stream.read.is_whole)
         ]
         if rows and self._remembers:
             yield {CHAT_SYNCS.name: _cursor_table(rows)}
 
+    def _partial_cursor(self, stream: _Stream) -> dict[str, Any]:
+        before, context = stream.read.stored, self._context
+        counted = before.message_count if before else 0
+        return {
+            "chat_id": stream.read.chat_id,
+            "newest_sent_at": _later(stream.newest, before.newest_sent_at if before else None),
+            "read_from": before.read_from if before else context.options.start_date,
+            "message_count": None if counted is None else stream.count + counted,
+            "listed_count": stream.count + (before.listed_count if before else 0),
+            "listing_hash": None,
+            "synced_at": context.now,
+            "read_whole_at": before.read_whole_at if before else context.now,
+        }
+
     def _judge(self, part: ChatPart, live_times: Mapping[int, datetime | None]) -> Judgement:
         chat_id = part.read.chat_id
-        if part.is_streamed:
-            found = self._context.memory.rows_of(MESSAGES, "chat_id", [chat_id], "deleted_at is null")
-            live_times = _by_chat(found).get(chat_id, {})
+        stored_is_all = part.is_streamed or part.read.is_resumed
+        if stored_is_all:
+            live_times = self._context.memory.live_times(chat_id)
         is_confirmed = chat_id in self._confirming or part.is_streamed
-        return judge(part, live_times, self._known_rejects(chat_id), is_confirmed=is_confirmed)
+        rejected = self._context.rejects.messages_of(self._context.memory, chat_id)
+        return judge(part, live_times, rejected, is_confirmed=is_confirmed, stored_is_all=stored_is_all)
 
     def _try_again(self, part: ChatPart, judgement: Judgement) -> bool:
         """Ask again where the count does not add up; the part is then not stored yet."""
@@ -163,6 +180,14 @@ class ChatReads:
             self._confirming.add(chat_id)
             self._submit(part.read)
         return True
+
+    def _note_whole(self, read: list[tuple[ChatPart, Judgement]]) -> None:
+        whole = [
+            part.read.chat_id
+            for part, judgement in read
+            if judgement.verdict is Verdict.SETTLED and part.read.is_whole and not part.read.before
+        ]
+        self._context.rejects.note_whole((MESSAGES, *(table for table, _ in CHILDREN)), whole)
 
     def _shape(self, parts: list[ChatPart]) -> Batch:
         rows = [row for part in parts for row in part.rows]
@@ -250,26 +275,30 @@ class ChatReads:
         self._held.append(stored.filter(pc.is_in(stored["id"], value_set=ids)))
         self._held_cursors.append(cursor)
 
+    def _left_behind(self) -> Iterator[Batch]:
+        """Yield the removal of what a killed load left of messages that it had marked as deleted."""
+        for table, parent in CHILDREN:
+            left = self._context.memory.left_behind(table, parent)
+            is_gone = [message_id not in self._returned for message_id in left[parent].to_pylist()]
+            left = left.filter(pa.array(is_gone, type=pa.bool_()))
+            yield {table.name: with_value(left, "is_removed", value=True)}
+
     def _deletions(self) -> Iterator[Batch]:
         if not self._held:
             return
         gone = pa.concat_tables(self._held, promote_options="default")
         if self._context.may_delete(MESSAGES, gone.num_rows):
-            yield {MESSAGES.name: with_value(gone, "deleted_at", self._context.now)}
+            changes = {MESSAGES.name: with_value(gone, "deleted_at", self._context.now)}
             for table, parent in CHILDREN:
                 left = self._context.memory.rows_of(table, parent, integers(gone, "id"))
-                yield {table.name: with_value(left, "is_removed", value=True)}
+                changes[table.name] = with_value(left, "is_removed", value=True)
             if self._remembers:
-                yield {CHAT_SYNCS.name: _cursor_table(self._held_cursors)}
+                changes[CHAT_SYNCS.name] = _cursor_table(self._held_cursors)
+            yield changes
 
-    def _known_rejects(self, chat_id: int) -> set[str]:
-        """Return the identities of messages of a chat that were rejected before."""
-        if self._rejected is None:
-            self._rejected = {}
-            for row in self._context.memory.rows(REJECTED_ROWS).to_pylist():
-                if row["table_name"] == MESSAGES.name and row["chat_id"] is not None:
-                    self._rejected.setdefault(row["chat_id"], set()).add(identity(orjson.loads(row["row_json"])))
-        return self._rejected.get(chat_id, set())
+
+def _departed(messages: pa.Table) -> set[int]:
+    return set(integers(messages, "id")) - set(integers(live(messages), "id"))
 
 
 def _by_chat(messages: pa.Table) -> dict[int, dict[int, datetime | None]]:

@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from linq_source import settings
@@ -83,6 +85,7 @@ def settings_given(options: argparse.Namespace) -> dict[str, Any]:
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command and exit with its code; an error becomes one sentence on standard error."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    signal.signal(signal.SIGTERM, _terminate)  # until the sync has handlers of its own
     try:
         code = main(sys.argv[1:])
     except LinqError as error:
@@ -94,6 +97,10 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     raise SystemExit(code)
+
+
+def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def report_error(error: LinqError, *, as_json: bool) -> int:

@@ -1,15 +1,19 @@
 """LinqClient: the only code that speaks HTTP. Auth, concurrency, pace, retries and limits; nothing of tables."""
 
 import asyncio
+import logging
+import math
 import random
 import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from ipaddress import ip_address
+from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -41,9 +45,8 @@ class Action(Enum):
     REFUSE = "raise at once"
 
 
-# Status -> (action, error). What is not listed here: other 2xx are accepted, 5xx retried, the rest refused.
+# Status -> (action, error). What is not listed here: 2xx are accepted, 5xx retried, the rest refused.
 ACTIONS: dict[int, tuple[Action, type[ApiError]]] = {
-    200: (Action.ACCEPT, ApiError),
     403: (Action.REFUSE, ForbiddenError),
     404: (Action.REFUSE, NotFoundError),
     408: (Action.RETRY, UnavailableError),
@@ -56,6 +59,8 @@ def action_for(status: int) -> tuple[Action, type[ApiError]]:
     """Return what to do about `status`, and the error to raise when that does not help."""
     if status in ACTIONS:
         return ACTIONS[status]
+    if 200 <= status < 300:
+        return Action.ACCEPT, UnavailableError
     if status >= 500:
         return Action.RETRY, UnavailableError
     return Action.REFUSE, RequestRefusedError
@@ -82,10 +87,17 @@ class Limits:
         for name in ("concurrency", "attempts"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        if self.requests_per_second is not None and self.requests_per_second <= 0:
-            raise ConfigurationError(f"requests_per_second must be above 0, not {self.requests_per_second}.")
-        if self.max_wait_seconds < 0:
+        # Comparisons are written so that NaN, which compares with nothing, is refused too.
+        if self.requests_per_second is not None and not 0.001 <= self.requests_per_second < math.inf:
+            raise ConfigurationError(
+                f"requests_per_second must be a number from 0.001 on, not {self.requests_per_second}."
+            )
+        if not self.max_wait_seconds >= 0:
             raise ConfigurationError(f"max_wait_seconds must not be negative, not {self.max_wait_seconds}.")
+        if not 0 < self.backoff_seconds <= self.max_backoff_seconds:
+            raise ConfigurationError(
+                f"backoff_seconds must be above 0 and at most max_backoff_seconds, not {self.backoff_seconds}."
+            )
 
 
 @dataclass
@@ -124,11 +136,14 @@ class LinqClient:
         self._resume_at = 0.0
         self._waited_until = 0.0
         base = check_base_url(base_url)
+        self._token = check_token(integration_token)
+        logging.getLogger("httpx").addFilter(_without_query)
         self._http = httpx.AsyncClient(
             base_url=base,
             headers={
-                settings.TOKEN_HEADER: check_token(integration_token),
+                settings.TOKEN_HEADER: self._token,
                 "Accept": "application/json",
+                "Accept-Encoding": ", ".join(_ENCODINGS),
                 "User-Agent": "linq-source",
             },
             timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds, pool=None),
@@ -160,14 +175,17 @@ class LinqClient:
         UnavailableError when every attempt, or the sync's whole allowance of waiting, is used up.
         """
         async with self._slots:
-            for attempt in range(1, 1_000_000):
+            failures = 0
+            for attempt in count(1):
                 await self._wait_for_turn()
                 try:
                     return await self._attempt(path, params, read)
                 except _Again as again:
-                    if attempt >= self.limits.attempts and not again.pauses_everyone:
+                    # Being asked to slow down is no failure: only max_wait_seconds bounds that.
+                    failures += not again.pauses_everyone
+                    if failures >= self.limits.attempts:
                         raise UnavailableError(
-                            f"Linq's answer to GET {path} could not be used after {attempt} attempts: "
+                            f"Linq's answer to GET {path} could not be used after {failures} attempts: "
                             f"{again.reason}. Nothing of it was stored; try again later.",
                             path=path,
                             status=again.status,
@@ -176,10 +194,13 @@ class LinqClient:
             raise AssertionError("unreachable: waiting is bounded by max_wait_seconds")
 
     async def _wait_for_turn(self) -> None:
-        while (left := self._resume_at - self._clock()) > 0:
-            await self._sleep(left)
         if self._pace:
             await self._pace.acquire()
+        # After the pace, since a pause may begin while requests queue for their turn.
+        while (left := self._resume_at - self._clock()) > 0:
+            await self._sleep(left)
+            if self._pace:
+                await self._pace.acquire()
 
     async def _attempt(self, path: str, params: dict[str, str | int] | None, read: Callable[[Any], T]) -> T:
         self.counters.requests += 1
@@ -189,11 +210,15 @@ class LinqClient:
                     body = await self._body(response)
         except TimeoutError:
             raise _Again(f"no whole answer within {self.limits.request_seconds:g} s") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # Not only HTTPError: httpx looks into the address of a redirect even when it does not follow it.
             raise _Again(_describe(error)) from None
         return self._judge(path, response, body, read)
 
     async def _body(self, response: httpx.Response) -> bytes:
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
+            # Encodings within encodings inflate a small piece beyond any cap before it can be counted.
+            raise _Again("a body in an encoding that was not asked for", response.status_code)
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.aiter_bytes():
@@ -211,8 +236,8 @@ class LinqClient:
             decoded = decode(body)
         except BrokenBodyError as error:
             broken = str(error)
-        if status == 200:
-            status = _status_in_body(decoded) or 200
+        if action_for(status)[0] is Action.ACCEPT:
+            status = _status_in_body(decoded) or status
         if status == 401:
             raise AuthenticationError(
                 f"Linq refused the integration token (401 for GET {path}). Put a valid one into "
@@ -226,7 +251,7 @@ class LinqClient:
                 return read(decoded)
             except BrokenBodyError as error:
                 raise _Again(str(error), status) from None
-        reason = f"status {status}{_excerpt(decoded)}"
+        reason = f"status {status}{_excerpt(decoded, self._token)}"
         if action is Action.REFUSE:
             raise error_type(f"Linq refused GET {path}: {reason}.", path=path, status=status)
         after = _retry_after(response) if status in (429, 503) else None
@@ -241,15 +266,16 @@ class LinqClient:
             delay = max(again.after, self.limits.backoff_seconds)
         now = self._clock()
         # Requests wait side by side: only the part that nobody waited for already is new waiting.
-        self.counters.waited_seconds += max(0.0, now + delay - max(now, self._waited_until))
-        self._waited_until = max(self._waited_until, now + delay)
-        if self.counters.waited_seconds > self.limits.max_wait_seconds:
+        waited = self.counters.waited_seconds + max(0.0, now + delay - max(now, self._waited_until))
+        if waited > self.limits.max_wait_seconds:
             raise UnavailableError(
                 f"Gave up on GET {path}: waiting another {delay:.0f} s would exceed the "
                 f"{self.limits.max_wait_seconds:g} s that max_wait_seconds allows one sync ({again.reason}).",
                 path=path,
                 status=again.status,
             )
+        self.counters.waited_seconds = waited
+        self._waited_until = max(self._waited_until, now + delay)
         if again.pauses_everyone:
             self._resume_at = max(self._resume_at, now + delay)
         else:
@@ -290,23 +316,27 @@ def check_token(token: object) -> str:
     return text
 
 
-def check_base_url(base_url: str) -> str:
+def check_base_url(base_url: object) -> str:
     """Return the base URL, or raise ConfigurationError: https only, plain http for this machine alone."""
+    text = base_url.strip().rstrip("/") if isinstance(base_url, str) else ""
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
-    except ValueError:
+        host.encode("idna")  # as a look-up does, which would fail with an error that is no network error
+        httpx.URL(text)
+    except (ValueError, httpx.InvalidURL):
         host = ""
-    if not host:
-        raise ConfigurationError(f"base_url is not a URL: {base_url!r}. The default is {settings.BASE_URL}.")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if not host or "%" in host or any(sign.isspace() for sign in text):
+        # Not quoted: it may hold a password, or be the token in the wrong place.
+        raise ConfigurationError(f"base_url is not a URL. Write it like {settings.BASE_URL}, which is the default.")
+    if "@" in parts.netloc or "?" in text or "#" in text:
         raise ConfigurationError("base_url must hold no user, password, query or fragment, only https://host.")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
         raise ConfigurationError(
-            f"base_url must begin with https:// so that the token travels encrypted, not {parts.scheme!r} "
-            "(plain http is for 127.0.0.1 alone)."
+            "base_url must begin with https:// so that the token travels encrypted (plain http is for this "
+            "machine alone, like http://127.0.0.1)."
         )
-    return base_url.rstrip("/")
+    return text
 
 
 def _is_loopback(host: str) -> bool:
@@ -321,30 +351,33 @@ def _tls_context(base_url: str) -> ssl.SSLContext | bool:
     return False if base_url.startswith("http://") else ssl.create_default_context()
 
 
-def _describe(error: httpx.HTTPError) -> str:
+def _describe(error: Exception) -> str:
     # httpx's own texts may hold the URL, and with it a phone number: only the kind is safe to show.
-    kinds: list[tuple[type[httpx.HTTPError], str]] = [
+    kinds: list[tuple[type[Exception], str]] = [
         (httpx.ConnectTimeout, "no connection in time"),
         (httpx.ConnectError, "no connection (is base_url right, and the network up?)"),
         (httpx.TimeoutException, "no answer in time"),
         (httpx.DecodingError, "a body that does not decompress"),
         (httpx.NetworkError, "the connection broke"),
+        (httpx.InvalidURL, "a redirect to no address"),
+        (UnicodeError, "a redirect to no address"),
     ]
     return next((text for kind, text in kinds if isinstance(error, kind)), type(error).__name__)
 
 
 def _status_in_body(decoded: Any) -> int | None:
     """Return the status that an error body names although it came with 200, in either error format."""
-    if not isinstance(decoded, dict):
+    if not isinstance(decoded, dict) or any(decoded.get(key) for key in _LIST_KEYS):
         return None
-    status: object = None
     errors = decoded.get("errors")
-    if isinstance(errors, list) and not any(key in decoded for key in _LIST_KEYS):
-        status = errors[0].get("status") if errors and isinstance(errors[0], dict) else decoded.get("status")
-    elif "error_code" not in decoded:
-        return None
-    else:
+    has_list = any(key in decoded for key in _LIST_KEYS)
+    if isinstance(errors, list) and (errors or not has_list):
+        first = errors[0] if errors else None
+        status: object = first.get("status") if isinstance(first, dict) else decoded.get("status")
+    elif decoded.get("error_code"):
         status = decoded.get("status")
+    else:
+        return None
     try:
         number = int(str(status))
     except ValueError:
@@ -352,11 +385,12 @@ def _status_in_body(decoded: Any) -> int | None:
     return number if 400 <= number <= 599 else 500
 
 
+_ENCODINGS = ("identity", "gzip", "deflate")
 _LIST_KEYS = ("data", "contacts", "phone_numbers", "webhook_subscriptions")
 
 
-def _excerpt(decoded: Any) -> str:
-    """Return the first sentence of either error format, bounded and without anything like a phone number."""
+def _excerpt(decoded: Any, token: str) -> str:
+    """Return the text of either error format, bounded, without the token and anything like a phone number."""
     texts: list[object] = []
     if isinstance(decoded, dict):
         errors = decoded.get("errors")
@@ -364,23 +398,35 @@ def _excerpt(decoded: Any) -> str:
         texts = [first.get("detail"), first.get("title")] if isinstance(first, dict) else []
         texts += [decoded.get("message"), first]
     text = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-    text = re.sub(r"[^\x20-\x7e]+", " ", text)
-    text = re.sub(r"\+?\d[\d ().-]{5,}\d|\S+@\S+|\S{33,}", "***", text).strip()
+    text = re.sub(r"[^\x20-\x7e]+", " ", text[:2000].replace(token, "***"))
+    text = re.sub(r"\S+@\S+|\+?\d(?:[^A-Za-z\d]{0,3}\d){6,}|\S{33,}", "***", text).strip()
     return f" ({text[:160].rstrip('.')})" if text else ""
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Return the seconds that Retry-After asks for (a number or a date), or None where it says nothing usable."""
     value = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
         return float(value)
+    until = _http_date(value)
+    # The server's own clock, where it says it, so that ours may be wrong.
+    now = _http_date(response.headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until else None
+
+
+def _http_date(value: str) -> datetime | None:
     try:
-        until = parsedate_to_datetime(value)
-        # The server's own clock, where it says it, so that ours may be wrong.
-        sent = parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError):
+        instant = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    try:
-        return max(0.0, (until - sent).total_seconds())
-    except TypeError:
-        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Take the queries, which hold phone numbers, out of the URLs of Linq's API that httpx logs."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            each.copy_with(query=None) if isinstance(each, httpx.URL) and "/api/partner/" in each.path else each
+            for each in record.args
+        )
+    return True

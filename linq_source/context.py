@@ -10,8 +10,9 @@ from linq_source.errors import ConfigurationError, LinqError
 from linq_source.memory import Memory
 from linq_source.plan import Policy
 from linq_source.reader import Reader
+from linq_source.rejects import Rejects
 from linq_source.rows import Shaper
-from linq_source.tables import Table
+from linq_source.tables import PHONE_NUMBERS, Table
 
 GUARDED_ROWS = 50
 GUARDED_SHARE = 0.2
@@ -81,6 +82,7 @@ class Context:
     reader: Reader
     memory: Memory
     shaper: Shaper
+    rejects: Rejects
     summary: Summary
     on_progress: Callable[[], None]
     our_numbers: set[str] = field(default_factory=set)
@@ -94,7 +96,10 @@ class Context:
     def may_delete(self, table: Table, count: int) -> bool:
         """Whether so many rows of a table may be marked as deleted; names the refusal where not."""
         known = self.memory.live_count(table) if count else 0
-        if self.options.allows_mass_delete or known <= GUARDED_ROWS or count <= GUARDED_SHARE * known:
+        # The list of numbers carries no totals: none at all may be a broken answer as well as the truth.
+        is_doubtful = table is PHONE_NUMBERS and count == known > 0
+        is_much = known > GUARDED_ROWS and count > GUARDED_SHARE * known
+        if self.options.allows_mass_delete or not (is_doubtful or is_much):
             return True
         self.skip(
             f"{table.name}: Linq no longer lists {count} of {known} rows; so many are marked as deleted only "

@@ -1,5 +1,6 @@
 """A DuckDB file as a destination: whether it can be opened and written, said in a sentence."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ from linq_source.errors import DestinationError
 from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
+
+_HEADER_BYTES = 3 * 4096
+"""A DuckDB file begins with three headers; what is shorter holds nothing."""
 
 
 def check_database(
@@ -24,10 +28,11 @@ def check_database(
     waited = 0.0
     while True:
         try:
+            _remove_stillborn(path)
             duckdb.connect(str(path)).close()
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             problem = _sentence(path, str(error))
-            if "lock" not in str(error) or waited >= patience_seconds:
+            if not _is_in_use(str(error)) or waited >= patience_seconds:
                 raise DestinationError(problem) from None
             sleep(0.5)
             waited += 0.5
@@ -35,21 +40,46 @@ def check_database(
             return
 
 
+def _remove_stillborn(path: Path) -> None:
+    """Remove a file that a killed process or a full disk left before DuckDB had written its headers.
+
+    Raises DestinationError for a file of any other program.
+    """
+    if not path.is_file():
+        return
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        magic = file.read(12)[8:]
+    if size and magic != b"DUCK":
+        # DuckDB itself would go and look for an extension that reads it.
+        raise DestinationError(f"The file {path} is not a DuckDB database: name another one with --database.")
+    if size < _HEADER_BYTES and not path.with_name(path.name + ".wal").exists():
+        path.unlink()
+
+
+def _is_in_use(problem: str) -> bool:
+    return "Could not set lock" in problem or "Conflicting lock" in problem
+
+
 def _sentence(path: Path, problem: str) -> str:
-    text = problem.lower()
-    if "lock" in text:
+    if _is_in_use(problem):
         return f"The database {path} is open in another program: close it there (a notebook, a DuckDB shell) first."
-    if "not a valid duckdb" in text or "serialization" in text:
-        return f"The file {path} is not a DuckDB database: name another one with --database."
-    if "permission" in text or "read-only" in text or "cannot open" in text:
-        return f"The database {path} cannot be written: check the permissions of the file and its folder."
-    if "space" in text:
+    if "No space left" in problem:
         return f"The database {path} cannot be written: the disk is full."
-    return f"The database {path} cannot be opened: {problem.splitlines()[0][:200]}"
+    if re.search("Permission denied|Read-only|read-only|Cannot open file", problem):
+        return f"The database {path} cannot be written: check the permissions of the file and its folder."
+    return f"The database {path} cannot be opened: {problem.splitlines()[0][:200].rstrip('.')}."
 
 
 def count_rows(path: Path, dataset_name: str = settings.DATASET_NAME) -> dict[str, int]:
-    """Return how many rows each of our tables holds."""
+    """Return how many rows each of our tables holds; nothing when another program has opened the file meanwhile."""
+    try:
+        return _count_rows(path, dataset_name)
+    except duckdb.IOException:
+        return {}
+
+
+def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
     with duckdb.connect(str(path), read_only=True) as connection:
         found = connection.execute(
             "select table_name from information_schema.tables where table_schema = ?", [dataset_name]

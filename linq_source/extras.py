@@ -4,6 +4,7 @@ A value that does not fit the column's type goes to a column of its own beside i
 `priority`, then `priority__v_text`. A nested value makes a JSON column.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -24,6 +25,9 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 }
 
 
+_MAX_NAME = 60
+
+
 class ExtraColumns:
     """The columns of unknown fields seen so far, by table. dlt's type names."""
 
@@ -35,28 +39,33 @@ class ExtraColumns:
         taken = {column.name for column in table.columns}
         found: list[tuple[AnyField, AnyArray]] = []
         for field, values in fields.items():
-            name = column_name(field)
-            while name in taken:
-                name += "_x"
-            found += self._split(table.name, name, values)
-            taken |= {each.name for each, _ in found}
+            found += self._split(table.name, _free(column_name(field), taken), values, taken)
         return found
 
-    def _split(self, table_name: str, name: str, values: list[Any]) -> list[tuple[AnyField, AnyArray]]:
-        present = [value for value in values if value is not None]
-        if not present:
-            return []
+    def _split(
+        self, table_name: str, base: str, values: list[Any], taken: set[str]
+    ) -> list[tuple[AnyField, AnyArray]]:
+        """Return the column `base`, and one more for each type that does not fit those before it."""
         types = self._types.setdefault(table_name, {})
-        kind = types.setdefault(name, infer(name, present))
-        fits = [value if value is None or _fits(value, kind) else None for value in values]
-        rest = [None if fit is not None else value for fit, value in zip(fits, values, strict=True)]
-        array = to_column(fits, ARROW_TYPES[kind], is_json=kind == "json").array
-        metadata = {"json": "yes"} if kind == "json" else None
-        columns = [(pa.field(name, ARROW_TYPES[kind], metadata=metadata), array)]
-        if any(value is not None for value in rest):
-            misfit = infer(name, [value for value in rest if value is not None])
-            columns += self._split(table_name, f"{name.split('__v_')[0]}__v_{misfit}", rest)
+        columns: list[tuple[AnyField, AnyArray]] = []
+        name = base
+        while present := [value for value in values if value is not None]:
+            taken.add(name)
+            kind = types.setdefault(name, infer(base, present))
+            fits = [value if value is not None and _fits(value, kind) else None for value in values]
+            values = [value if fit is None else None for fit, value in zip(fits, values, strict=True)]
+            array = to_column(fits, ARROW_TYPES[kind], is_json=kind == "json").array
+            metadata = {"json": "yes"} if kind == "json" else None
+            columns.append((pa.field(name, ARROW_TYPES[kind], metadata=metadata), array))
+            left = [value for value in values if value is not None]
+            name = _free(f"{base}__v_{infer(base, left)}", taken) if left else base
         return columns
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_x"
+    return name
 
 
 def infer(name: str, values: Iterable[Any]) -> str:
@@ -85,7 +94,9 @@ def _fits(value: Any, kind: str) -> bool:
     if kind == "timestamp":
         return isinstance(value, str) and _is_time(value)
     own = _kind(value)
-    return own == kind or (kind == "double" and own == "bigint") or (kind == "text" and own != "json")
+    if kind == "double" and own == "bigint":
+        return bool(int(float(value)) == value)
+    return own == kind or (kind == "text" and own != "json")
 
 
 def _is_time(value: Any) -> bool:
@@ -93,7 +104,15 @@ def _is_time(value: Any) -> bool:
 
 
 def column_name(field: str) -> str:
-    """Return a field's name as a column's: snake_case, and never empty."""
+    """Return a field's name as a column's: in snake_case, never empty, and such that dlt leaves it as it is.
+
+    A name that says nothing in ASCII, or is too long, ends in a hash of the field's own, so that each keeps a
+    column to itself.
+    """
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", field)
-    name = re.sub(r"_{3,}", "__", re.sub(r"[^a-z0-9_]+", "_", snake.lower())).strip("_")[:60]
-    return f"_{name}" if not name or name[0].isdigit() else name
+    name = re.sub(r"_{3,}", "__", re.sub(r"[^a-z0-9_]+", "_", snake.lower())).strip("_")
+    name = re.sub(r"__(?=\d)", "_", name)
+    if not name or len(name) > _MAX_NAME:
+        digest = hashlib.blake2b(field.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+        name = f"{name[:_MAX_NAME].strip('_') or 'field'}_{digest}"
+    return f"_{name}" if name[0].isdigit() else name

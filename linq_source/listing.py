@@ -9,7 +9,7 @@ from linq_source import settings
 from linq_source.client import LinqClient
 from linq_source.pages import Listed, read_list, read_rows
 from linq_source.plan import Listing
-from linq_source.values import to_json
+from linq_source.values import integer_or_none, to_json
 
 
 async def phone_numbers(client: LinqClient) -> Listed:
@@ -39,15 +39,9 @@ async def _unpaged(client: LinqClient, path: str, list_key: str) -> Listed:
 
 def listing_of(row: Any) -> Listing | None:
     """Return what a chat's listing says for the plan, or None where it is no chat."""
-    if not isinstance(row, dict):
+    if not isinstance(row, dict) or (chat_id := integer_or_none(row.get("id"))) is None:
         return None
-    chat_id, count = row.get("id"), row.get("message_count")
-    try:
-        number = int(str(chat_id))
-        counted = None if count is None else int(str(count))
-    except ValueError:
-        return None
-    return Listing(number, counted, listing_hash(row))
+    return Listing(chat_id, integer_or_none(row.get("message_count")), listing_hash(row))
 
 
 def listing_hash(row: dict[str, Any]) -> str:

@@ -109,6 +109,17 @@ class Memory:
         found = self._query(f"select {key} from {{{table.name}}} group by {key} having count(*) > 1", table)
         return [] if found is None else found.column(0).to_pylist()
 
+    def left_behind(self, table: Table, parent: str) -> pa.Table:
+        """Rows that belong to messages marked as deleted: a load was killed between the tables."""
+        if not self.is_stored(MESSAGES):
+            return table.schema.empty_table()
+        sql = (
+            f"select t.* from {{{table.name}}} t "
+            f"join {{{MESSAGES.name}}} m on m.id = t.{parent} where m.deleted_at is not null"
+        )
+        found = self._query(sql, table)
+        return table.schema.empty_table() if found is None else conform(found, table)
+
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""
         return self._query(f"select * from {{{table.name}}} where 1 = 0", table) is not None
@@ -126,7 +137,8 @@ class Memory:
         if table.name in self._empty:
             return None
         assert self._client, "Memory is read only while it is entered"
-        names = {name: self._client.make_qualified_table_name(name) for name in (table.name, "_dlt_loads")}
+        in_query = (table.name, MESSAGES.name, "_dlt_loads")
+        names = {name: self._client.make_qualified_table_name(name) for name in in_query}
         try:
             with self._client.execute_query(sql.format(**names)) as cursor:
                 native: Any = cursor.native_cursor

@@ -1,24 +1,26 @@
 """Lists mirrored whole: numbers, contacts, subscriptions, chats. What a list no longer holds has departed."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import pyarrow as pa
 
 from linq_source import listing
-from linq_source.changes import changed_rows, live, missing_rows, with_value
+from linq_source.changes import changed_rows, integers, live, missing_rows, with_value
 from linq_source.context import Context
 from linq_source.errors import ConfigurationError, ForbiddenError
-from linq_source.pages import Listed
+from linq_source.pages import Listed, identity
 from linq_source.plan import Listing
-from linq_source.rows import Batch, integers
+from linq_source.rows import Batch
 from linq_source.tables import (
     CHAT_HANDLES,
     CHAT_PHONE_NUMBERS,
     CHATS,
     PHONE_NUMBERS,
+    TEXT,
     Departure,
     Table,
 )
+from linq_source.values import integer_or_none, to_column
 
 
 def mirror(context: Context, table: Table, listed: Listed) -> Iterator[Batch]:
@@ -27,7 +29,8 @@ def mirror(context: Context, table: Table, listed: Listed) -> Iterator[Batch]:
     stored = context.memory.rows(table)
     yield {table.name: changed_rows(new, stored, table)}
     if listed.is_clean:
-        yield from departures(context, table, missing_rows(new, stored, table.key))
+        context.rejects.note_whole([table])
+        yield from departures(context, table, _unlisted(missing_rows(new, stored, table.key), listed.rows))
     else:
         context.skip(f"{table.name}: the list kept changing while it was read, so no deletion was believed")
 
@@ -46,17 +49,28 @@ def read_phone_numbers(context: Context) -> Listed:
     """Read our numbers, and note every number that is or was ours."""
     stored = context.memory.rows(PHONE_NUMBERS)
     listed = context.reader.run(listing.phone_numbers)
-    if not listed.rows and live(stored).num_rows:
-        # The list carries no totals that would prove it, and numbers do not all leave at once: ask again.
+    if not listed.rows:
+        # The list carries no totals that would prove it: ask again.
         listed = context.reader.run(listing.phone_numbers)
-    context.our_numbers = _texts(stored, "phone_number") | set(_number_ids(context, listed))
+    context.our_numbers = _texts(stored, "phone_number") | set(_number_ids(listed))
     return listed
 
 
-def _number_ids(context: Context, numbers: Listed) -> dict[str, int]:
-    table, _ = context.shaper.shape(PHONE_NUMBERS, numbers.rows)
-    pairs = zip(table["phone_number"].to_pylist(), integers(table, "id"), strict=True)
-    return {number: number_id for number, number_id in pairs if number}
+def _number_ids(numbers: Listed) -> dict[str, int | None]:
+    """Return each number listed with its id: its chats can be read even where its own row does not fit."""
+    rows = [row for row in numbers.rows if isinstance(row, dict)]
+    found = to_column([row.get("phone_number") for row in rows], TEXT).array.to_pylist()
+    ids = [integer_or_none(row.get("id")) for row in rows]
+    return {number: number_id for number, number_id in zip(found, ids, strict=True) if number}
+
+
+def _unlisted(gone: pa.Table, rows: Iterable[object]) -> pa.Table:
+    """Return the rows of `gone` but for those that are listed all the same, with values that fit no column."""
+    if not gone.num_rows:
+        return gone
+    listed = set(map(identity, rows))
+    is_unlisted = [str(row_id) not in listed for row_id in gone["id"].to_pylist()]
+    return gone.filter(pa.array(is_unlisted, type=pa.bool_()))
 
 
 class ChatLists:
@@ -64,7 +78,7 @@ class ChatLists:
 
     def __init__(self, context: Context, numbers: Listed) -> None:
         self._context = context
-        self._ids = _number_ids(context, numbers)
+        self._ids = _number_ids(numbers)
         restricted = set(context.options.phone_numbers)
         if foreign := restricted - set(self._ids):
             raise ConfigurationError(
@@ -74,7 +88,8 @@ class ChatLists:
         wanted = restricted or set(self._ids)
         self._is_restricted = bool(restricted)
         # A number that was released lists nothing any more, and that is known without asking.
-        self._examined = set() if restricted else context.our_numbers - set(self._ids)
+        is_believed = len(numbers.rows) == len(self._ids) and (self._ids or context.options.allows_mass_delete)
+        self._examined = context.our_numbers - set(self._ids) if is_believed and not restricted else set()
         self._waiting = {
             number: context.reader.start(lambda client, number=number: listing.chats(client, number))  # type: ignore[misc]
             for number in sorted(wanted)
@@ -94,10 +109,16 @@ class ChatLists:
         }
         here = set(integers(chats, "id"))
         gone = self._gone(chats, stored[CHATS], stored[CHAT_PHONE_NUMBERS])
+        gone = _unlisted(gone, (row for _, rows in listed for row in rows))
         departed = list(departures(context, CHATS, gone))
         yield from departed
         # The sets of a chat go with it; those of a chat whose departure was not believed stay.
         settled = here | (set(integers(gone, "id")) if departed else set())
+        # Those of a chat that is marked already are there only if a load was killed between the tables.
+        settled |= set(integers(stored[CHATS], "id")) - set(integers(live(stored[CHATS]), "id"))
+        context.rejects.note_whole([CHAT_HANDLES], settled)
+        if not self._is_restricted and self._examined >= set(self._ids):
+            context.rejects.note_whole([CHATS])
         for table in (CHAT_HANDLES, CHAT_PHONE_NUMBERS):
             left = missing_rows(batch[table.name], stored[table], table.key)
             keep = [chat_id in settled for chat_id in integers(left, "chat_id")]
@@ -107,7 +128,8 @@ class ChatLists:
             yield from departures(context, table, left.filter(pa.array(keep, type=pa.bool_())))
         listings = (listing.listing_of(row) for _, rows in listed for row in rows)
         latest = {found.chat_id: found for found in listings if found}
-        return [latest[chat_id] for chat_id in sorted(here & latest.keys())]
+        # A chat whose own row fits no column is read all the same.
+        return [latest[chat_id] for chat_id in sorted(latest)]
 
     def _collect(self) -> list[tuple[str, list[object]]]:
         collected: list[tuple[str, list[object]]] = []

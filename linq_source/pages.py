@@ -6,7 +6,6 @@ last, a missing or null list, or a page that repeats another is a broken answer,
 """
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from linq_source import settings
 from linq_source.client import LinqClient
 from linq_source.errors import UnprovenListError
 from linq_source.strict_json import BrokenBodyError
+from linq_source.values import integer_or_none, to_json
 
 MAX_PASSES = 4
 """Passes over a list that moves while it is read, before its union is taken without proof."""
@@ -34,10 +34,17 @@ class Page:
 
 
 def identity(row: Any) -> str:
-    """Return what tells a row from the others of its list: its id, or all of it where it has none."""
-    if isinstance(row, dict) and isinstance(found := row.get("id"), int | str):
-        return str(found)
-    return json.dumps(row, sort_keys=True, default=str)
+    """Return what tells a row from the others of its list: its id, or all of it where it has none.
+
+    An id that fits its column is spelled as the integer it is stored as (`"007"` is 7), any other as JSON, so
+    that a row is recognised among the stored ones and a broken id is never taken for a number.
+    """
+    found = row.get("id") if isinstance(row, dict) else None
+    number = integer_or_none(found)
+    if number is not None:
+        return str(number)
+    has_id = isinstance(found, int | str) and not isinstance(found, bool) and found != ""
+    return f"{to_json(found)}" if has_id else f"row {to_json(row)}"
 
 
 def read_rows(body: Any, list_key: str) -> list[Any]:
@@ -86,13 +93,13 @@ class Tally:
     def is_clean(self, earlier: "Tally | None" = None) -> bool:
         """Whether the list stood still, or only grew at its end, while it was read.
 
-        A list without totals proves itself by being one page, or by coming out twice the same.
+        A list without totals proves itself by being one short page, or by coming out twice the same.
         """
         if self.totals:
             return self.totals == sorted(self.totals) and len(self.ids) == self.totals[-1]
-        if self.data_pages == 1:
+        if self.data_pages == 1 and len(self.ids) < settings.PER_PAGE:
             return True
-        return earlier is not None and list(earlier.ids) == list(self.ids)
+        return earlier is not None and earlier.ids.keys() == self.ids.keys()
 
 
 class Walk:
@@ -113,7 +120,7 @@ class Walk:
     async def __aiter__(self) -> AsyncIterator[Page]:
         page = await self._fetch(1)
         self._page_size = len(page.rows)
-        most = 2 * self._pages_expected(page) + 100
+        most: int | None = None
         ahead: deque[asyncio.Task[Page]] = deque()
         asked = 1
         try:
@@ -121,7 +128,9 @@ class Walk:
                 if page.rows:
                     yield page
                 expected = self._pages_expected(page)
-                if expected > most:
+                if page.total_count is not None:
+                    most = most or 2 * expected + 100
+                if most and expected > most:
                     raise UnprovenListError(
                         f"GET {self._path} never ends: its total keeps growing while it is read. "
                         "Nothing of it was stored; try again later.",
@@ -142,14 +151,18 @@ class Walk:
             await asyncio.gather(*ahead, return_exceptions=True)
 
     def _pages_expected(self, page: Page) -> int:
-        by_count = -(-(page.total_count or 0) // self._page_size) if self._page_size else 0
-        # A total_pages beyond what the count fills is not believed: its pages would all be empty.
-        return by_count if page.total_count is not None else page.total_pages or 1
+        if page.total_count is not None:
+            return -(-page.total_count // self._page_size) if self._page_size else 0
+        return page.total_pages or 1 if page.rows else 0
 
     def _may_go_on(self, page: Page) -> bool:
+        """Whether there may be a page after `page`, the last that its totals count on."""
         if not page.rows:
             return False
-        return page.total_count is None
+        if page.total_count is None:
+            return True
+        # Totals that disagree, with each other or with the rows, are not believed: only an empty page is the end.
+        return page.total_pages not in (None, self._pages_expected(page)) or len(self.tally.ids) > page.total_count
 
     async def _fetch(self, number: int) -> Page:
         params: Params = {**self._params, "page": number, "per_page": settings.PER_PAGE}
@@ -159,6 +172,9 @@ class Walk:
 
     def _read(self, body: Any, number: int) -> Page:
         page = read_page(body, self._list_key, number, page_size=self._page_size)
+        known = self.tally.totals[-1] if self.tally.totals else 0
+        if not page.rows and page.total_count is None and known > self._page_size * (number - 1):
+            raise BrokenBodyError(f"page {number} is empty, and without the totals that other pages have")
         ids = tuple(map(identity, page.rows))
         if ids and self._seen.setdefault(ids, number) != number:
             raise BrokenBodyError(f"page {number} repeats page {self._seen[ids]}")

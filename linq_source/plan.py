@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 OVERLAP = timedelta(seconds=1)
 """The second of a cursor is always read again: `after` may be exclusive, and times are cut to seconds."""
+
+_DAWN = datetime.min.replace(tzinfo=UTC) + OVERLAP
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class ChatRead:
         return self.listing.chat_id
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether this goes on inside the chat, where an earlier sync had to stop."""
+        return not self.is_whole and self.stored is not None and self.stored.listing_hash is None
+
+    @property
     def expected_count(self) -> int | None:
         """How many messages must be known after this read, as far as Linq's count tells.
 
@@ -107,7 +114,7 @@ def plan_one(listing: Listing, stored: ChatSync | None, policy: Policy) -> ChatR
         reason = Reason.RECENT
     else:
         return None
-    after = min(stored.newest_sent_at.replace(microsecond=0), horizon) - OVERLAP
+    after = earlier(min(stored.newest_sent_at.replace(microsecond=0), horizon))
     if policy.start and after <= policy.start:
         return whole(listing, stored, policy, reason)
     return ChatRead(listing, reason, after, policy.end, is_whole=False, stored=stored)
@@ -115,8 +122,13 @@ def plan_one(listing: Listing, stored: ChatSync | None, policy: Policy) -> ChatR
 
 def whole(listing: Listing, stored: ChatSync | None, policy: Policy, reason: Reason) -> ChatRead:
     """Return the read of a whole chat, as far as the policy's dates allow."""
-    after = policy.start - OVERLAP if policy.start else None
+    after = earlier(policy.start) if policy.start else None
     return ChatRead(listing, reason, after, policy.end, is_whole=True, stored=stored)
+
+
+def earlier(instant: datetime) -> datetime:
+    """Return `instant` less the overlap; before the year 1, which some systems write for "never", is no time."""
+    return max(instant, _DAWN) - OVERLAP
 
 
 def _is_due(stored: ChatSync, policy: Policy) -> bool:

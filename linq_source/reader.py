@@ -6,8 +6,9 @@ One thread runs one event loop with one client. The rest of a sync is plain, blo
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -46,6 +47,8 @@ class ChatPart:
     is_recounted: bool = False
     """Whether Linq's count was asked for again after the list was read."""
     error: LinqError | None = None
+    room: int = 0
+    """How many of the rows that may be read ahead it stands for until it is taken."""
 
     @property
     def is_streamed(self) -> bool:
@@ -57,10 +60,13 @@ class Reader:
     """Runs a LinqClient in a thread. Entering it opens the thread; leaving it ends all requests at once."""
 
     def __init__(self, make_client: Callable[[], LinqClient]) -> None:
-        self._make_client = make_client
+        self.make_client = make_client
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_counters = Counters()
         self._is_stopping = False
+        self.max_rows_ahead: int | None = None
+        """Messages that may be read before `next_part` asks for them; None for no limit but the queue's."""
+        self._rows_ahead = 0
 
     def __enter__(self) -> Self:
         started: Future[None] = Future()
@@ -92,12 +98,13 @@ class Reader:
     async def _main(self, started: "Future[None]") -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        async with self._make_client() as client:
+        async with self.make_client() as client:
             self._client = client
             self._last_counters = client.counters
+            self._room = asyncio.Condition()
             self._chats: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
             # Enough to keep every connection busy while the destination is written, little enough to hold.
-            self._parts: asyncio.Queue[ChatPart | None] = asyncio.Queue(maxsize=client.limits.concurrency)
+            self._parts: asyncio.Queue[ChatPart | Exception] = asyncio.Queue(maxsize=client.limits.concurrency)
             for _ in range(client.limits.concurrency):
                 self._track(self._work())
             started.set_result(None)
@@ -141,7 +148,8 @@ class Reader:
     def interrupt(self) -> None:
         """End all requests: whoever waits gets InterruptedReadError. Safe from a signal handler."""
         self._is_stopping = True
-        self._loop.call_soon_threadsafe(self._cancel)
+        with suppress(RuntimeError):  # the loop has ended by itself in this very moment
+            self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
         for task in self._tasks:
@@ -161,22 +169,56 @@ class Reader:
 
     def next_part(self) -> ChatPart:
         """Wait for the next part of any chat; raises InterruptedReadError."""
-        part = self.start(lambda _: self._parts.get())()
-        if part is None:
-            raise InterruptedReadError
+        return self.start(lambda _: self._take())()
+
+    def left_over(self) -> list[ChatPart]:
+        """What was read and not asked for, once the reader was left."""
+        left = []
+        while not self._parts.empty():
+            part = self._parts.get_nowait()
+            if isinstance(part, ChatPart) and not part.error:
+                left.append(part)
+        return left
+
+    async def _take(self) -> ChatPart:
+        part = await self._parts.get()
+        if isinstance(part, Exception):
+            raise part
+        async with self._room:
+            self._rows_ahead -= part.room
+            self._room.notify_all()
         return part
+
+    async def _make_room(self, rows: int) -> int:
+        """Wait until so many rows may be read ahead; return how many."""
+        if self.max_rows_ahead is None:
+            return 0
+        most = self.max_rows_ahead
+        async with self._room:
+            await self._room.wait_for(lambda: not self._rows_ahead or self._rows_ahead + rows <= most)
+            self._rows_ahead += rows
+        return rows
 
     async def _work(self) -> None:
         while True:
-            await (await self._chats.get())()
+            work = await self._chats.get()
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001  # raised by next_part; else it would wait for ever
+                await self._parts.put(error)
 
     async def _read(self, read: ChatRead, *, is_recounted: bool = False) -> None:
+        count = read.listing.message_count
+        room = await self._make_room(min(count, PART_ROWS) if read.is_whole and count else settings.PER_PAGE)
         try:
-            await self._walk(read, is_recounted=is_recounted)
+            async with aclosing(self._walk(read, is_recounted=is_recounted)) as parts:
+                async for part in parts:
+                    await self._parts.put(replace(part, room=room))
+                    room = 0 if part.is_last else await self._make_room(PART_ROWS)
         except LinqError as error:
-            await self._parts.put(ChatPart(read, [], error=error))
+            await self._parts.put(ChatPart(read, [], error=error, room=room))
 
-    async def _walk(self, read: ChatRead, *, is_recounted: bool) -> None:
+    async def _walk(self, read: ChatRead, *, is_recounted: bool) -> AsyncGenerator[ChatPart, None]:
         params: Params = {"sort": "asc"}
         if read.after:
             params["after"] = to_query(read.after)
@@ -193,14 +235,13 @@ class Reader:
                 if len(rows) >= PART_ROWS and (page.total_count or 0) > PART_ROWS + len(sent):
                     is_first = not sent
                     sent.update(rows)
-                    await self._parts.put(ChatPart(read, list(rows.values()), is_first=is_first, is_last=False))
+                    yield ChatPart(read, list(rows.values()), is_first=is_first, is_last=False)
                     rows = {}
             is_clean = walk.tally.is_clean(earlier)
             if is_clean or sent or number == MAX_PASSES:
                 rows = rows if is_clean or sent else union | rows
                 ids = walk.tally.ids if is_clean or sent else dict.fromkeys(rows)
-                last = ChatPart(read, list(rows.values()), not sent, True, is_clean, ids, is_recounted)
-                await self._parts.put(last)
+                yield ChatPart(read, list(rows.values()), not sent, True, is_clean, ids, is_recounted)
                 return
             union |= rows
             earlier = walk.tally

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linq_source.changes import integers
 from linq_source.extras import ExtraColumns
 from linq_source.tables import (
     CHAT_HANDLES,
@@ -122,7 +123,7 @@ class Shaper:
         latest = {chat_id: position for position, chat_id in enumerate(ids)}
         chats = [rows[kept[position]] for position in latest.values()]
         ids = list(latest)
-        handles, of_chat = self._children(CHAT_HANDLES, "chat_handles", chats, ids)
+        handles, of_chat = self._children(CHAT_HANDLES, "chat_handles", chats, ids, ids)
         owners = [ids[index] for index in of_chat]
         shaped, _ = self.shape(CHAT_HANDLES, handles, added={"chat_id": owners}, chat_ids=owners)
         numbers_of_chats = {
@@ -147,23 +148,25 @@ class Shaper:
         )
         ids = integers(messages, "id")
         parents = [rows[index] for index in kept]
+        chats_of_parents = [chat_ids[index] for index in kept]
         batch = {MESSAGES.name: messages}
         for table, parent_key in (
             (MESSAGE_REACTIONS, "chat_message_id"),
             (MESSAGE_ATTACHMENTS, "message_id"),
         ):
-            children, of_parent = self._children(table, table.name.removeprefix("message_"), parents, ids)
+            key = table.name.removeprefix("message_")
+            children, of_parent = self._children(table, key, parents, ids, chats_of_parents)
             shaped, _ = self.shape(
                 table,
                 children,
                 added={parent_key: [ids[index] for index in of_parent]},
-                chat_ids=[chat_ids[kept[index]] for index in of_parent],
+                chat_ids=[chats_of_parents[index] for index in of_parent],
             )
             batch[table.name] = once(shaped, table.key)
         return batch
 
     def _children(
-        self, table: Table, key: str, parents: Sequence[Any], parent_ids: Sequence[int]
+        self, table: Table, key: str, parents: Sequence[Any], parent_ids: Sequence[int], chat_ids: Sequence[int]
     ) -> tuple[list[Any], list[int]]:
         """Return all children of `parents`, and for each the position of its parent."""
         children: list[Any] = []
@@ -174,14 +177,9 @@ class Shaper:
                 children += found
                 positions += [position] * len(found)
             elif found is not None:
-                self.misfits.add(table, {"of": parent_ids[position], key: found}, f"{key}: not a list", None)
+                row = {"of": parent_ids[position], key: found}
+                self.misfits.add(table, row, f"{key}: not a list", chat_ids[position])
         return children, positions
-
-
-def integers(table: pa.Table, name: str) -> list[int]:
-    """Return a column of integers that holds no null."""
-    values: list[Any] = table[name].to_pylist()
-    return values
 
 
 def once(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
@@ -226,7 +224,8 @@ def _unknown(table: Table, rows: list[dict[str, Any]], nested: frozenset[str]) -
     """Return the fields that no column of `table` reads, flattened where their object has columns of its own."""
     sources = {column.source for column in table.columns if column.source}
     parents = {source.partition(".")[0] for source in sources if "." in source}
-    known = sources | parents | nested | _PARENT_IDS
+    # A child may name its parent, which has a column that we fill; anywhere else such a field is news.
+    known = sources | parents | nested | (_PARENT_IDS & {column.name for column in table.columns})
     found: dict[str, list[Any]] = {}
     for index, row in enumerate(rows):
         for key in row.keys() - known:

@@ -1,7 +1,10 @@
 """One whole sync as the commands run it: lock, fresh dlt folder, commits in slices, signals, exit code."""
 
+import errno
+import hashlib
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -39,7 +42,7 @@ class Target:
     dataset_name: str = settings.DATASET_NAME
     pipeline_name: str = settings.PIPELINE_NAME
     commit_every: int = settings.COMMIT_EVERY
-    """Messages in one commit."""
+    """Messages that a killed run repeats at most; a slice that is committed holds about half of them."""
     max_minutes: float | None = None
 
 
@@ -67,9 +70,10 @@ def run_sync(sync: Sync, target: Target) -> Result:
     started = time.monotonic()
     loads: list[str] = []
     with (
-        _locked(target.lock_path),
-        _fresh_folder() as folder,
         _signals(sync) as caught,
+        locked(target.lock_path),
+        _fresh_folder(target.lock_path) as folder,
+        _quiet_dlt(),
         _deadline(sync, target),
         # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
         ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
@@ -100,25 +104,46 @@ def _load_slices(sync: Sync, target: Target, folder: Path, loads: list[str]) -> 
             info = pipeline.run(sync_source(sync, target.commit_every))
             loads += info.loads_ids
     except Exception as error:
-        raise _plain(error) from error
+        raise _plain(error, folder) from error
 
 
-def _plain(error: BaseException) -> LinqError:
+def _plain(error: BaseException, folder: Path) -> LinqError:
     """Return what lies behind one of dlt's wrapped errors, as an error with a sentence of its own."""
-    cause: BaseException = error
-    seen: set[int] = set()
-    while (deeper := cause.__cause__ or cause.__context__) and id(deeper) not in seen:
-        if isinstance(cause, LinqError):
-            break
-        seen.add(id(cause))
-        cause = deeper
-    if isinstance(cause, LinqError):
-        return cause
-    first_line = next(iter(str(cause).strip().splitlines()), "")[:300]
+    chain = [error]
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) and deeper not in chain:
+        chain.append(deeper)
+    for each in chain:
+        if isinstance(each, LinqError):
+            return each
+    texts = "\n".join(map(str, chain))
+    if (no_space := os.strerror(errno.ENOSPC)) in texts:
+        file = re.search(rf'file "([^"]+)": {no_space}', texts)
+        return DestinationError(
+            f"The disk is full: {file[1] if file else folder} could not be written. What was committed before "
+            "is kept; make room, and the next run goes on from there."
+        )
+    cause = chain[-1]
+    first_line = next(iter(str(cause).strip().splitlines()), "")[:300].rstrip(".")
     return DestinationError(
         f"The destination failed: {type(cause).__name__}: {first_line}. What was committed before is kept, and "
         "the next run goes on from there."
     )
+
+
+@contextmanager
+def _quiet_dlt() -> Iterator[None]:
+    # What dlt logs of a failing load comes back to us as an error as well, and is then said in a sentence.
+    dlt_logger = logging.getLogger("dlt")
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        is_told = record.exc_info is not None or record.module == "load"
+        return not is_told or dlt_logger.level <= logging.INFO
+
+    dlt_logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        dlt_logger.removeFilter(is_wanted)
 
 
 def _exit_code(summary: Summary, caught: list[int]) -> int:
@@ -130,7 +155,8 @@ def _exit_code(summary: Summary, caught: list[int]) -> int:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a destination; raises LockedError when another run holds it."""
     if not path.parent.is_dir():  # filelock would create it
         raise DestinationError(f"The folder {path.parent} does not exist: create it, or name another place.")
     lock = FileLock(path)
@@ -149,10 +175,19 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _fresh_folder() -> Iterator[Path]:
+def _fresh_folder(lock_path: Path) -> Iterator[Path]:
     # dlt cannot always go on in the folder of a run that was killed; in a new one it always can, since
     # everything it needs to know is in the destination.
-    folder = Path(tempfile.mkdtemp(prefix="linq_source_"))
+    prefix = f"linq_source_{hashlib.sha256(bytes(lock_path.resolve())).hexdigest()[:12]}_"
+    try:
+        # We hold the lock, so whoever made another folder for it was killed.
+        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise DestinationError(
+            f"No temporary folder can be made: {error.strerror}. Set TMPDIR to a folder that can be written."
+        ) from None
     try:
         yield folder
     finally:

@@ -28,9 +28,17 @@ class Judgement:
 
 
 def judge(
-    part: ChatPart, stored: Mapping[int, datetime | None], rejected: Set[str], *, is_confirmed: bool
+    part: ChatPart,
+    stored: Mapping[int, datetime | None],
+    rejected: Set[str],
+    *,
+    is_confirmed: bool,
+    stored_is_all: bool = False,
 ) -> Judgement:
-    """Compare a chat's list with its live stored messages (id -> sent_at) and its rejected ones (identities)."""
+    """Compare a chat's list with its live stored messages (id -> sent_at) and its rejected ones (identities).
+
+    `stored_is_all` says that `stored` holds the whole chat, not just those that the list can be compared with.
+    """
     read = part.read
     gone = frozenset(
         message_id
@@ -39,6 +47,9 @@ def judge(
     )
     if read.is_whole:
         known = len(part.ids)
+    elif stored_is_all:
+        earlier = sum(str(message_id) not in part.ids for message_id in stored)
+        known = len(part.ids) + earlier - len(gone) + len(rejected - part.ids.keys())
     else:
         new = sum(key not in rejected and not _is_stored(key, stored) for key in part.ids)
         known = (read.stored.listed_count if read.stored else 0) + new - len(gone)
@@ -46,6 +57,7 @@ def judge(
         return Judgement(Verdict.UNPROVEN, known, frozenset())
     # Under start_date or end_date the list is shorter than Linq's count by what the dates leave out.
     is_cut = read.before is not None or (read.is_whole and read.after is not None)
+    is_cut |= read.is_resumed and read.stored is not None and read.stored.read_from is not None
     if known == read.expected_count or read.listing.message_count is None or is_cut:
         return Judgement(Verdict.SETTLED, known, gone)
     if read.is_whole and known == read.listing.message_count:

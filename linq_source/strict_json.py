@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+_MAX_DIGITS = 4000
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
 
@@ -17,7 +18,8 @@ def decode(body: bytes) -> Any:
     """Return the value of a JSON body.
 
     NaN and Infinity are refused, as are bodies nested too deep to read. A lone surrogate (half of an emoji cut
-    in two) stays in its text for the caller to mend, and an integer of any size stays exact.
+    in two) stays in its text for the caller to mend. An integer of any size stays exact; one of over 4000 digits
+    comes as a text.
     """
     if not _LONG_NUMBER.search(body):
         # orjson is an order faster, but turns integers beyond 64 bits into floats and refuses lone surrogates.
@@ -26,7 +28,7 @@ def decode(body: bytes) -> Any:
         except orjson.JSONDecodeError:
             pass
     try:
-        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer)
     except RecursionError:
         raise BrokenBodyError("nested too deep") from None
     except ValueError:
@@ -35,6 +37,11 @@ def decode(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _integer(text: str) -> int | str:
+    # Python refuses longer ones, lest they cost seconds; as a text it is one row's misfit, not the page's.
+    return int(text) if len(text) <= _MAX_DIGITS else text
 
 
 def _finite(text: str) -> float:

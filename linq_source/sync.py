@@ -21,6 +21,7 @@ from linq_source.memory import Memory
 from linq_source.mirrors import ChatLists, mirror, read_phone_numbers
 from linq_source.plan import plan
 from linq_source.reader import InterruptedReadError, Reader
+from linq_source.rejects import Rejects
 from linq_source.rows import Batch, Shaper
 from linq_source.tables import (
     CHAT_HANDLES,
@@ -56,6 +57,7 @@ class Sync:
         self.is_stopped = False
         self.on_progress: Callable[[Summary], None] = lambda _: None
         self._is_open = False
+        self._slice_rows: int | None = None
         self._chat_reads: ChatReads | None = None
         self._stream: Iterator[Batch] | None = None
 
@@ -68,7 +70,11 @@ class Sync:
     def next_slice(
         self, memory: Memory, selected: Set[str], extras: ExtraColumns, *, commit_every: int | None = None
     ) -> Iterator[Batch]:
-        """Yield batches until about `commit_every` messages were yielded, or all; then `is_finished`."""
+        """Yield batches until it is time to commit them, or all; then `is_finished`.
+
+        At no time more than about `commit_every` messages are read and not committed: half of them in a slice,
+        a quarter read ahead while it is written.
+        """
         with memory:
             yield from self._slice(memory, selected, extras, commit_every)
 
@@ -83,21 +89,24 @@ class Sync:
                 self.reader,
                 memory,
                 shaper,
+                Rejects(shaper.misfits),
                 self.summary,
                 lambda: self.on_progress(self.summary),
             )
+            if commit_every:
+                self.reader.max_rows_ahead = max(1, commit_every // 4)
+                self._slice_rows = max(1, commit_every // 2)
             self._stream = self._batches(self._context, selected)
             yield self._missing_tables(memory, selected)
         self._context.memory = memory
-        in_slice = 0
+        before = self.summary.messages_read
         for batch in self._stream:
             yield self._counted(batch)
             if REJECTED_ROWS.name in selected:
                 yield self._counted(self._rejects())
-            in_slice += batch[MESSAGES.name].num_rows if MESSAGES.name in batch else 0
-            if commit_every and in_slice >= commit_every:
-                if self._chat_reads:
-                    yield from map(self._counted, self._chat_reads.partial_cursors())
+            is_full = self.summary.messages_read - before >= (self._slice_rows or float("inf"))
+            if is_full and self._chat_reads and not self._chat_reads.is_done:
+                yield from map(self._counted, self._chat_reads.partial_cursors())
                 return
         self.is_finished = True
 
@@ -120,12 +129,7 @@ class Sync:
     def _rejects(self) -> Batch:
         misfits = self._context.shaper.misfits
         self.summary.rejected, self.summary.unread_times = len(misfits.hashes), misfits.unread_times
-        found = misfits.take()
-        if not found.num_rows:
-            return {}
-        stored = set(self._context.memory.rows(REJECTED_ROWS)["row_hash"].to_pylist())
-        is_new = [digest not in stored for digest in found["row_hash"].to_pylist()]
-        return {REJECTED_ROWS.name: found.filter(pa.array(is_new, type=pa.bool_()))}
+        return {REJECTED_ROWS.name: self._context.rejects.changes(self._context.memory)}
 
     def _batches(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
         try:
@@ -175,7 +179,7 @@ class Sync:
                 reads = plan(
                     listings, context.memory.chat_syncs() if remembers else {}, self.options.policy(self.now)
                 )
-                self._chat_reads = ChatReads(context, remembers=remembers)
+                self._chat_reads = ChatReads(context, remembers=remembers, batch_rows=self._slice_rows)
                 yield from self._chat_reads.batches(reads)
 
     def _contacts_are_due(self, context: Context) -> bool:

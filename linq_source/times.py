@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import pendulum
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from linq_source.errors import ConfigurationError
 
@@ -14,10 +15,13 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 AnyArray: TypeAlias = "pa.Array[Any]"
 AnyField: TypeAlias = "pa.Field[Any]"
 
+# Microseconds from 1970 to the first and the last instant that Python can hold, in the years 1 and 9999.
+_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+
 # 2025-05-21T15:30:00Z, 2025-05-21T15:30:00.123456789+02:00, 2025-05-21 15:30:00 -0600, 2025-05-21 15:30:00 UTC
 _SPELLING = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<clock>\d{2}:\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?"
+    r"(?:[T ](?P<clock>\d{2}(?::\d{2})?)(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?"
     r"\s?(?P<zone>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?"
 )
 
@@ -53,16 +57,25 @@ def parse_times(values: list[object]) -> tuple[AnyArray, int]:
     """Return `values` as an Arrow array of UTC timestamps, and how many could not be read (they are null)."""
     try:
         # Arrow reads ISO with a zone some thirty times faster than we do, and refuses all else.
-        return pa.array(values, type=pa.string()).cast(TIMESTAMP), 0
+        array = pa.array(values, type=pa.string()).cast(TIMESTAMP)
+        if _fits_python(array):
+            return array, 0
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        parsed = [parse_time(value) for value in values]
-        unread = sum(value is not None and time is None for value, time in zip(values, parsed, strict=True))
-        return pa.array(parsed, type=TIMESTAMP), unread
+        pass
+    parsed = [parse_time(value) for value in values]
+    unread = sum(value is not None and time is None for value, time in zip(values, parsed, strict=True))
+    return pa.array(parsed, type=TIMESTAMP), unread
+
+
+def _fits_python(array: AnyArray) -> bool:
+    # Arrow also knows the years 0 and 10000, which no one can read back.
+    lowest, highest = pc.min_max(array.cast(pa.int64())).as_py().values()
+    return lowest is None or (lowest >= _FIRST and highest <= _LAST)
 
 
 def to_query(instant: datetime) -> str:
     """Return an instant as the API's `after` and `before` take it: ISO 8601 in UTC, to the second."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def parse_setting(value: str | datetime | None, *, setting: str) -> datetime | None:

@@ -1,0 +1,70 @@
+"""`rejected_rows` as a mirror: rows that fit no column come, and those that have healed or vanished go."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from linq_source.changes import with_value
+from linq_source.memory import Memory
+from linq_source.pages import identity
+from linq_source.rows import Misfits
+from linq_source.strict_json import decode
+from linq_source.tables import MESSAGES, REJECTED_ROWS, Table
+
+
+class Rejects:
+    """What earlier syncs rejected, read once, and what this sync changes in it."""
+
+    def __init__(self, misfits: Misfits) -> None:
+        self._misfits = misfits
+        self._stored: pa.Table | None = None
+        self._present: set[str] = set()
+        self._messages: dict[int, set[str]] = {}
+        self._read_whole: set[tuple[str, int | None]] = set()
+
+    def note_whole(self, tables: Iterable[Table], chat_ids: Iterable[int | None] = (None,)) -> None:
+        """Note that lists (or these chats' part of them) were read whole: what was rejected there came again or left.
+
+        Their rows must have been shaped before.
+        """
+        chat_ids = list(chat_ids)
+        self._read_whole.update((table.name, chat_id) for table in tables for chat_id in chat_ids)
+
+    def changes(self, memory: Memory) -> pa.Table:
+        """Return what to write to `rejected_rows` since the last call."""
+        fresh = self._misfits.take()
+        whole, self._read_whole = self._read_whole, set()
+        if not fresh.num_rows and not whole:
+            return fresh
+        stored = self._load(memory)
+        fresh = fresh.filter(pa.array([digest not in self._present for digest in _hashes(fresh)], type=pa.bool_()))
+        columns = (_hashes(stored), stored["table_name"].to_pylist(), stored["chat_id"].to_pylist())
+        has_left = [
+            (name, chat_id) in whole and digest in self._present and digest not in self._misfits.hashes
+            for digest, name, chat_id in zip(*columns, strict=True)
+        ]
+        left = with_value(stored.filter(pa.array(has_left, type=pa.bool_())), "is_removed", value=True)
+        self._present.update(_hashes(fresh))
+        self._present.difference_update(_hashes(left))
+        return pa.concat_tables([fresh, left], promote_options="default")
+
+    def messages_of(self, memory: Memory, chat_id: int) -> set[str]:
+        """Return the identities of messages of a chat that earlier syncs rejected."""
+        self._load(memory)
+        return self._messages.get(chat_id, set())
+
+    def _load(self, memory: Memory) -> pa.Table:
+        if self._stored is None:
+            self._stored = memory.rows(REJECTED_ROWS)
+            for row in self._stored.to_pylist():
+                self._present.add(row["row_hash"])
+                if row["table_name"] == MESSAGES.name and row["chat_id"] is not None:
+                    key = identity(decode(row["row_json"].encode()))
+                    self._messages.setdefault(row["chat_id"], set()).add(key)
+        return self._stored
+
+
+def _hashes(rows: pa.Table) -> list[str]:
+    values: list[Any] = rows["row_hash"].to_pylist()
+    return values
