@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import Table
 from linq_source.times import AnyArray
 from linq_source.values import to_json
@@ -27,10 +27,11 @@ def changed_rows(new: pa.Table, stored: pa.Table, table: Table, *, ignored: Sequ
     differs = " or ".join(f"n.{_quote(name)} is distinct from s.{_quote(name)}" for name in compared)
     keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in table.key)
     missing = f"s.{_quote(table.key[0])} is null"
+    json = _json_names(new) | _json_names(stored)
     positions = _query(
         f"select n.position from new n left join stored s on {keys} where {missing} or {differs or 'false'}",
-        new=_comparable(new).append_column("position", pa.array(range(new.num_rows), type=pa.int64())),
-        stored=_comparable(stored),
+        new=_comparable(new, json).append_column("position", pa.array(range(new.num_rows), type=pa.int64())),
+        stored=_comparable(stored, json),
     )
     return new.take(positions.sort())
 
@@ -91,10 +92,14 @@ def _with_columns(table: pa.Table, names: Sequence[str], other: pa.Schema) -> pa
     return table
 
 
-def _comparable(table: pa.Table) -> pa.Table:
-    """Return `table` with JSON columns in one spelling, since destinations may store them in their own."""
+def _json_names(table: pa.Table) -> set[str]:
+    return {field.name for field in table.schema if (field.metadata or {}).get(b"json")}
+
+
+def _comparable(table: pa.Table, json: set[str]) -> pa.Table:
+    """Return `table` with its JSON columns in one spelling, since destinations may store them in their own."""
     for position, field in enumerate(table.schema):
-        if (field.metadata or {}).get(b"json"):
+        if field.name in json:
             texts = [None if text is None else _canonical(text) for text in table.column(position).to_pylist()]
             table = table.set_column(position, field, pa.array(texts, type=pa.string()))
     return table
@@ -104,8 +109,8 @@ def _canonical(text: Any) -> str | None:
     if not isinstance(text, str):
         return to_json(text)
     try:
-        return to_json(orjson.loads(text))
-    except ValueError:
+        return to_json(decode(text.encode()))
+    except BrokenBodyError:
         return text
 
 

@@ -25,6 +25,7 @@ _DLT_TYPES = {
     TIMESTAMP: "timestamp",
     TEXT: "text",
 }
+_TRANSACTIONAL = ("duckdb", "motherduck", "postgres")
 _LOAD_ID = pa.field("_dlt_load_id", TEXT, nullable=False)
 
 
@@ -42,11 +43,20 @@ def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True)
     silence; without it the caller looks at `sync.summary.failure` after the load.
     """
     pipeline = dlt.current.pipeline()
+    _merge_in_transactions(pipeline.destination)
     memory = Memory(lambda: pipeline.sql_client())
     selected = set(dlt.current.source().selected_resources)
     yield from sync.next_slice(memory, selected, _known_extras(), commit_every=commit_every)
     if raises and sync.summary.failure:
         raise sync.summary.failure
+
+
+def _merge_in_transactions(destination: Any) -> None:
+    # dlt 1.31 opens a transaction around the DELETE and the INSERT of a merge only where it is told that the
+    # destination has transactions, or where the SQL happens to hold the letters "create" (as in `created_at`).
+    # A run that is killed between the two would lose the rows that Linq no longer lists.
+    if destination.destination_type.rpartition(".")[2] in _TRANSACTIONAL:
+        destination.caps_params.setdefault("supports_transactions", True)
 
 
 def _transformer(table: Table, parent: DltResource) -> DltResource:

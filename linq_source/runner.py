@@ -42,7 +42,7 @@ class Target:
     dataset_name: str = settings.DATASET_NAME
     pipeline_name: str = settings.PIPELINE_NAME
     commit_every: int = settings.COMMIT_EVERY
-    """Messages that a killed run repeats at most; a slice that is committed holds about half of them."""
+    """Messages that a killed run repeats at most; about two fifths as many make one commit."""
     max_minutes: float | None = None
 
 

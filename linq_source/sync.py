@@ -72,8 +72,8 @@ class Sync:
     ) -> Iterator[Batch]:
         """Yield batches until it is time to commit them, or all; then `is_finished`.
 
-        At no time more than about `commit_every` messages are read and not committed: half of them in a slice,
-        a quarter read ahead while it is written.
+        At no time are more than `commit_every` messages read and not committed: two fifths of them make a slice,
+        an eighth may be read ahead while it is written, and the rest is for chats that do not end there.
         """
         with memory:
             yield from self._slice(memory, selected, extras, commit_every)
@@ -94,8 +94,8 @@ class Sync:
                 lambda: self.on_progress(self.summary),
             )
             if commit_every:
-                self.reader.max_rows_ahead = max(1, commit_every // 4)
-                self._slice_rows = max(1, commit_every // 2)
+                self.reader.max_rows_ahead = max(1, commit_every // 8)
+                self._slice_rows = max(1, commit_every * 2 // 5)
             self._stream = self._batches(self._context, selected)
             yield self._missing_tables(memory, selected)
         self._context.memory = memory

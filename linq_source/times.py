@@ -1,7 +1,7 @@
 """The one parser of times: every spelling that Linq is known to use, to UTC."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 import pendulum
@@ -69,7 +69,8 @@ def parse_times(values: list[object]) -> tuple[AnyArray, int]:
 
 def _fits_python(array: AnyArray) -> bool:
     # Arrow also knows the years 0 and 10000, which no one can read back.
-    lowest, highest = pc.min_max(array.cast(pa.int64())).as_py().values()
+    micros = array.cast(pa.int64())
+    lowest, highest = pc.min(micros).as_py(), pc.max(micros).as_py()
     return lowest is None or (lowest >= _FIRST and highest <= _LAST)
 
 
@@ -78,16 +79,19 @@ def to_query(instant: datetime) -> str:
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def parse_setting(value: str | datetime | None, *, setting: str) -> datetime | None:
+def parse_setting(value: str | date | None, *, setting: str) -> datetime | None:
     """Return the UTC instant of a date or time that a person wrote, naming `setting` where it is none."""
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    text = value.isoformat() if isinstance(value, date) else str(value).strip()
     try:
-        parsed = pendulum.parse(value, tz="UTC")
+        # Only what begins with a year: `10:00` alone would be another instant every day.
+        parsed = pendulum.parse(text, tz="UTC") if re.match(r"\d{4}", text) else None
+        if isinstance(parsed, pendulum.DateTime):
+            instant = parsed.astimezone(UTC)
+            return datetime.combine(instant.date(), instant.time(), UTC)
     except (ValueError, TypeError, OverflowError):
-        parsed = None
-    if not isinstance(parsed, pendulum.DateTime):
-        raise ConfigurationError(f"{setting} is not a date: {value!r}. Write it like 2025-01-31.")
-    return datetime.fromtimestamp(parsed.timestamp(), tz=UTC)
+        pass
+    raise ConfigurationError(f"{setting} is not a date: {value!r}. Write it like 2025-01-31.")

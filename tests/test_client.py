@@ -1,0 +1,277 @@
+"""LinqClient: where the token may go, what each answer leads to, and what no error or log may hold."""
+
+import asyncio
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from linq_source import settings
+from linq_source.client import Limits, LinqClient, check_base_url, check_token
+from linq_source.errors import (
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    ForbiddenError,
+    LinqError,
+    NotFoundError,
+    RequestRefusedError,
+    UnavailableError,
+)
+from linq_source.simulator import Fault, Simulator, World
+from tests.support import with_limits
+from tests.virtual_time import PATH, TOKEN, FakeLinq
+
+Serve = Callable[..., Simulator]
+GOOD = httpx.Response(200, json={"data": [1]})
+
+
+def fetch(linq: Simulator, path: str = PATH, token: str = "demo-token", **limits: Any) -> Any:
+    """One GET over a real socket."""
+
+    async def main() -> Any:
+        async with LinqClient(token, base_url=linq.base_url, limits=with_limits(**limits)) as client:
+            return await client.get(path, {"phone_number": "+12125550199"}, read=lambda body: body)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("https://api.linqapp.com", "https://api.linqapp.com"),
+        ("https://api.linqapp.com/", "https://api.linqapp.com"),
+        (" https://api.linqapp.com\n", "https://api.linqapp.com"),
+        ("HTTPS://API.linqapp.com:8443/proxy/", "HTTPS://API.linqapp.com:8443/proxy"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://127.8.9.1", "http://127.8.9.1"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_the_base_url_is_https_or_this_machine(given: str, used: str) -> None:
+    assert check_base_url(given) == used
+    assert LinqClient(TOKEN, base_url=given).counters.requests == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "", " ", "api.linqapp.com", "https:", "https://", "https:api.linqapp.com", "//api.linqapp.com", None, 5, b"x",
+        "http://api.linqapp.com", "http://10.0.0.1", "http://0.0.0.0", "http://localhost.evil.test", "http://127.1",
+        "http://[::2]", "http://[::ffff:10.0.0.1]", "http://127.0.0.1.evil.test", "http://127.0.0.1%2eevil.test",
+        "http://localhost\\.evil.test", "http://127.0.0.1@evil.test", "ftp://localhost", "file:///etc/passwd",
+        "https://user@host.test", "https://:s3cret@host.test", "https://@host.test", "https://u:s3cret@host.test:99999",
+        "https://host.test?x=s3cret", "https://host.test?", "https://host.test#", "https://host.test/#s3cret",
+        "https://host.test:99999", "https://host.test:port", "https://[::1", "https://a..test", "https://" + "a" * 64,
+        "https://exa mple.test", "https://exa\tmple.test", "https://host.test/\nx", "https://host%00.test", "s3cret",
+    ],
+)  # fmt: skip
+def test_any_other_base_url_is_refused_by_name_without_showing_it(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="base_url") as refusal:
+        LinqClient(TOKEN, base_url=given)
+    assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("token", ["", "  ", None, 5, b"abc", "zq 12", "zq\nz", "zq\r\nX: y", "zq\tz", "zqü", "zq\0"])
+def test_a_token_that_no_header_can_carry_is_refused_without_showing_it(token: Any) -> None:
+    with pytest.raises(ConfigurationError, match="SOURCES__LINQ__INTEGRATION_TOKEN") as refusal:
+        check_token(token)
+    assert "zq" not in str(refusal.value)
+
+
+def test_white_space_around_a_token_is_dropped() -> None:
+    assert check_token(" abc\n") == "abc"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"concurrency": 0}, {"attempts": 0}, {"requests_per_second": 0}, {"requests_per_second": -1},
+        {"requests_per_second": float("nan")}, {"requests_per_second": float("inf")}, {"requests_per_second": 1e-320},
+        {"max_wait_seconds": -1}, {"max_wait_seconds": float("nan")}, {"backoff_seconds": 0},
+    ],
+)  # fmt: skip
+def test_limits_that_would_hang_or_never_end_are_refused_by_name(limits: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(limits))):
+        Limits(**limits)  # type: ignore[arg-type]
+
+
+def test_every_request_is_a_get_with_the_token_and_the_exact_query() -> None:
+    linq = FakeLinq.of(httpx.Response(500), GOOD)
+    assert linq.get(params={"phone_number": "+12125550199", "page": 2, "per_page": 100}) == {"data": [1]}
+    assert {request.method for request in linq.requests} == {"GET"}
+    assert [request.headers[settings.TOKEN_HEADER] for request in linq.requests] == [TOKEN, TOKEN]
+    assert linq.requests[1].url.raw_path == PATH.encode() + b"?phone_number=%2B12125550199&page=2&per_page=100"
+    assert linq.requests[0].headers["Accept-Encoding"] == "identity, gzip, deflate"
+
+
+def test_a_client_has_no_method_that_could_change_anything() -> None:
+    assert {name for name in dir(LinqClient) if not name.startswith("_")} == {"get", "aclose"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_refused_and_the_other_host_never_sees_the_token(status: int, serve: Serve) -> None:
+    linq, canary = serve(World.empty()), serve(World.empty())
+    linq.faults.append(
+        Fault(kind="redirect", status=status, location=f"{canary.base_url}{PATH}", times=9, occurrence=1)
+    )
+    with pytest.raises(RequestRefusedError, match=f"GET {PATH}: status {status}"):
+        fetch(linq)
+    assert (len(linq.requests), canary.requests) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "location", ["", "http://[::1", "http://host:port", "//", "\\", "http://\x80", "x" * 100_000]
+)
+def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: str) -> None:
+    linq = FakeLinq.of(httpx.Response(302, headers={"Location": location.encode("latin-1")}))
+    with pytest.raises(ApiError):
+        linq.get()
+
+
+@pytest.mark.parametrize(
+    ("error", "requests", "statuses"),
+    [
+        (AuthenticationError, 1, [401]),
+        (ForbiddenError, 1, [403]),
+        (NotFoundError, 1, [404]),
+        (RequestRefusedError, 1, [300, 304, 400, 402, 405, 406, 409, 410, 418, 422, 431, 451]),
+        (UnavailableError, 6, [408, 425, 500, 501, 502, 503, 504, 520, 599, 202, 204, 206]),
+    ],
+)
+def test_each_status_leads_to_its_error_after_so_many_requests(
+    error: type[LinqError], requests: int, statuses: list[int]
+) -> None:
+    for status in statuses:
+        linq = FakeLinq.of(httpx.Response(status))
+        with pytest.raises(error, match=f"GET {PATH}") as failure:
+            linq.get()
+        assert type(failure.value) is error
+        assert len(linq.requests) == requests
+        assert getattr(failure.value, "status", 401) == status
+        assert getattr(failure.value, "path", PATH) == PATH
+
+
+@pytest.mark.parametrize("status", [200, 201, 203, 206])
+def test_a_good_body_counts_with_any_status_of_success(status: int) -> None:
+    assert FakeLinq.of(httpx.Response(status, json={"data": []})).get() == {"data": []}
+
+
+ERRORS = {"errors": [{"status": 422, "code": "E1", "title": "Bad", "detail": "phone_number is invalid."}]}
+STANDARD = {"status": "422", "error_code": "E2", "message": "Too many pages.", "errors": ["per_page is too large"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "excerpt"),
+    [
+        (ERRORS, "(phone_number is invalid)"),
+        (STANDARD, "(Too many pages)"),
+        ({"errors": ["Only a text"]}, "(Only a text)"),
+        ({"errors": [{"title": "Bad"}]}, "(Bad)"),
+        *[
+            (body, "status 422.")
+            for body in (
+                {"errors": []}, {"errors": None}, {"errors": [[]]}, {"errors": {"detail": "x"}}, {"message": {}},
+                [ERRORS], [], "text", "", None, 5, True,
+            )
+        ],
+    ],
+)  # fmt: skip
+def test_both_error_formats_are_quoted_and_others_do_no_harm(body: Any, excerpt: str) -> None:
+    with pytest.raises(RequestRefusedError) as failure:
+        FakeLinq.of(httpx.Response(422, json=body)).get()
+    assert excerpt in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "requests"),
+    [
+        ({"errors": [{"status": 401}]}, AuthenticationError, 1),
+        ({"status": "401", "error_code": "E"}, AuthenticationError, 1),
+        ({"errors": [{"status": "403"}]}, ForbiddenError, 1),
+        ({"errors": [{"status": 404}], "data": None}, NotFoundError, 1),
+        (STANDARD, RequestRefusedError, 1),
+        *[
+            (body, UnavailableError, 3)
+            for body in (
+                {"status": "500", "error_code": "E", "message": "Oops", "errors": []}, {"errors": ["text"]},
+                {"errors": [{"detail": "no status"}]}, {"errors": [{"status": 200}]}, {"errors": []},
+                {"errors": [{"status": "9" * 5000}]}, {"errors": [{"status": 500}], "data": []},
+                {"errors": ["text"], "contacts": [], "pagination": {"total_count": 0}},
+            )
+        ],
+    ],
+)  # fmt: skip
+def test_an_error_body_with_status_200_is_the_error_that_it_names(
+    body: Any, error: type[LinqError], requests: int
+) -> None:
+    linq = FakeLinq.of(httpx.Response(200, content=json.dumps(body)))
+    with pytest.raises(error):
+        linq.get(attempts=3)
+    assert len(linq.requests) == requests
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [1], "errors": ["a warning"]}, {"data": [], "errors": []}, {"data": [1], "error_code": 1},
+        {"phone_numbers": [], "error_code": None}, {"data": {"id": 5}, "errors": []}, {"errors": None, "data": []},
+    ],
+)  # fmt: skip
+def test_a_list_with_a_field_named_like_an_error_is_still_a_list(body: Any) -> None:
+    assert FakeLinq.of(httpx.Response(200, json=body)).get() == body
+
+
+LEAKS = [
+    "+12125550199", "(212) 555-0199", "212.555.0199", "212/555/0199", "212_555_0199", "+1 212 555 0199", "5550199",
+    "+1\u00a0212\u2011555\u20110199", "ann.lee@example.com", "12125550199@example.com", "%2B12125550199",
+    TOKEN, f"'{TOKEN}'", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x", "3f2b8c1e-9d47-4c55-8a61-0f2e6d9b7c10",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_no_error_holds_a_number_an_address_or_a_token(leak: str) -> None:
+    for status in (400, 403, 404, 429, 500):
+        body = {"errors": [{"detail": f"Nothing for {leak} here", "meta": "Dear Ann, the key is under the mat"}]}
+        linq = FakeLinq.of(httpx.Response(status, json=body))
+        with pytest.raises(ApiError) as failure:
+            linq.get(params={"phone_number": leak}, attempts=2, max_wait_seconds=5)
+        shown = "".join(traceback.format_exception(failure.value)) + repr(failure.value) + repr(vars(failure.value))
+        assert not [each for each in (leak, TOKEN, "555", "0199", "example.com", "Dear Ann") if each in shown]
+        assert "Nothing for " in shown
+        assert "*** here" in shown.replace("'", " ").replace("  ", " ")
+
+
+def test_an_excerpt_is_short_whatever_the_body_holds() -> None:
+    body = {"message": "word " * 1_000_000, "error_code": "x"}
+    with pytest.raises(RequestRefusedError) as failure:
+        FakeLinq.of(httpx.Response(400, json=body)).get()
+    assert len(str(failure.value)) < 260
+
+
+def test_no_log_line_holds_the_token_a_number_or_a_text(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    world = World.empty()
+    chat = world.add_chat(["+12125550199"])
+    world.receive(chat.id, "Dear Ann, the key is under the mat")
+    linq = serve(world)
+    linq.faults.append(Fault(status=500, occurrence=1))
+    with caplog.at_level(logging.DEBUG):
+        fetch(linq, settings.chat_messages_path(chat.id))
+        with pytest.raises(NotFoundError):
+            fetch(linq, settings.chat_path(987))
+    assert caplog.text.count("HTTP Request: GET") == 3
+    for secret in ("demo-token", "12125550199", "2B1212", "Dear Ann"):
+        assert secret not in caplog.text
+
+
+def test_requests_of_others_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    LinqClient(TOKEN, base_url="http://127.0.0.1")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200))
+    with caplog.at_level(logging.INFO), httpx.Client(transport=transport) as other:
+        other.get("http://example.test/search", params={"q": "cats"})
+    assert "http://example.test/search?q=cats" in caplog.text

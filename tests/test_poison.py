@@ -1,0 +1,331 @@
+"""Rows that do not fit: each is mended or set aside with its reason, and none stops the others or the next sync."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from linq_source.simulator import Simulator, World
+from tests.poison import POISONS, Poison, PoisonedSimulator
+from tests.support import OLD, TOKEN, Warehouse, assert_mirrors, small_world
+from tests.tables import Rows, assert_equal, snapshot
+
+Serve = Callable[..., Simulator]
+Assigned = dict[tuple[str, Any], Poison]
+
+CHILDREN = {"message_reactions": "chat_message_id", "message_attachments": "message_id"}
+
+
+@pytest.fixture
+def poisoned() -> Any:
+    running: list[PoisonedSimulator] = []
+
+    def start(world: World) -> PoisonedSimulator:
+        running.append(PoisonedSimulator(world, token=TOKEN).start())
+        return running[-1]
+
+    yield start
+    for simulator in running:
+        simulator.stop()
+
+
+Poisoned = Callable[[World], PoisonedSimulator]
+
+
+def large_world() -> World:
+    world = World.make(seed=2, phone_numbers=4, chats=120, messages=8_600, contacts=300, end=OLD)
+    for number in range(4):
+        world.add_webhook_subscription(f"https://example.com/{number}", ["message.sent"])
+    return world
+
+
+def assign(world: World) -> Assigned:
+    """Give each poison a row of its own, far from the others: no two meet in one message or chat."""
+    listed = world.listed()
+    sizes = Counter(row["chat_id"] for row in listed["messages"])
+    parents = {row["id"]: row["chat_id"] for row in listed["messages"]}
+    small = [row["id"] for row in sorted(listed["chats"], key=lambda row: sizes[row["id"]])]
+    spoilt_chats = set(small[: sum(poison.table == "chats" for poison in POISONS)])
+    free = {
+        "chats": small,
+        "chat_handles": [row["id"] for row in listed["chat_handles"] if row["chat_id"] not in spoilt_chats],
+        "messages": [row["id"] for row in listed["messages"] if row["chat_id"] not in spoilt_chats],
+    }
+    for table, parent in CHILDREN.items():
+        free[table] = [row["id"] for row in listed[table] if parents[row[parent]] not in spoilt_chats]
+    owners = {row["id"]: row[parent] for table, parent in CHILDREN.items() for row in listed[table]}
+    assigned: Assigned = {}
+    taken: set[int] = set()
+    for poison in POISONS:
+        table = poison.table
+        ids = free.get(table) or [row["id"] for row in listed[table]]
+        step = {"messages": 150, "message_reactions": 60, "message_attachments": 60, "contacts": 20}.get(table, 1)
+        found = next(one for one in ids[::step] if (table, one) not in assigned and owners.get(one, one) not in taken)
+        assigned[table, found] = poison
+        if table == "messages" or table in CHILDREN:
+            taken.add(owners.get(found, found))
+    return assigned
+
+
+def expected(world: World, assigned: Assigned) -> Rows:
+    """What the tables must hold: all that Linq lists, less the rejected rows, with the mended values."""
+    rows = world.listed()
+    for (table, row_id), poison in assigned.items():
+        for row in rows[table]:
+            if row["id"] == row_id:
+                row |= poison.stored
+        if not poison.reason:
+            continue
+        for lost in [poison.rejected_in or table, *_lost_with(table, poison)]:
+            key = {"chat_phone_numbers": "chat_id", "chat_handles": "chat_id", "messages": "chat_id"} | CHILDREN
+            column = "id" if lost == table else key[lost]
+            rows[lost] = [row for row in rows[lost] if row[column] != row_id]
+    messages = {row["id"] for row in rows["messages"]}
+    for table, parent in CHILDREN.items():
+        rows[table] = [row for row in rows[table] if row[parent] in messages]
+    return rows
+
+
+def _lost_with(table: str, poison: Poison) -> list[str]:
+    if table == "chats" and not poison.rejected_in:
+        has_id = not poison.instead and "id" not in poison.fields
+        return ["chat_phone_numbers", "chat_handles", *([] if has_id else ["messages"])]
+    return []
+
+
+def reasons(rows: Rows) -> list[tuple[str, str]]:
+    return sorted((row["table_name"], row["reason"]) for row in rows["rejected_rows"])
+
+
+def test_each_kind_of_poison_is_mended_or_set_aside_and_the_good_rows_load(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = large_world()
+    assert sum(map(len, world.listed().values())) >= 10_000
+    assert len(POISONS) >= 40
+    assigned = assign(world)
+    linq = poisoned(world)
+    linq.poisoned = dict(assigned)
+
+    result = warehouse.sync(linq)
+    stored = snapshot(warehouse)
+    bad = [poison for poison in POISONS if poison.reason]
+    assert (result.exit_code, result.summary.rejected, result.summary.failure) == (3, len(bad), None)
+    assert result.summary.unread_times == sum(poison.unread_times for poison in POISONS)
+    assert_equal(stored, expected(world, assigned))
+    for (table, reason), poison in zip(
+        reasons(stored), sorted(bad, key=lambda one: (one.rejected_in or one.table, one.reason)), strict=True
+    ):
+        assert (table, reason[: len(poison.reason)]) == (poison.rejected_in or poison.table, poison.reason)
+
+    before = warehouse.everything()
+    linq.clear_requests()
+    again = warehouse.sync(linq)
+    assert (again.exit_code, again.summary.rows) == (3, {})
+    assert warehouse.everything() == before, "met again, and not stored again"
+    assert linq.count("/chat_messages$") == 0, "no chat is read again because of what it holds"
+
+    linq.heal()
+    healed = warehouse.sync(linq, recheck_hours=0)
+    assert (healed.exit_code, healed.summary.rejected) == (0, 0)
+    assert_mirrors(warehouse, world)
+    assert warehouse.rows("rejected_rows") == []
+    before = warehouse.everything()
+    assert warehouse.sync(linq).summary.rows == {}
+    assert warehouse.everything() == before
+
+
+def one_chat(world: World, count: int = 3) -> int:
+    """The id of a new chat of so many old messages."""
+    chat = world.add_chat(["+12125550199"], joined_at=OLD)
+    for number in range(count):
+        world.receive(chat.id, f"Message {number}", sent_at=OLD)
+    return chat.id
+
+
+@pytest.mark.parametrize(
+    ("table", "fields"),
+    [
+        ("contacts", {"email": {}}),
+        ("chats", {"display_name": {}}),
+        ("phone_numbers", {"response_rate": "n/a"}),
+        ("phone_numbers", {"phone_number": {}}),
+        ("messages", {"text": {}}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_a_stored_row_that_no_longer_fits_keeps_its_last_values_and_is_not_taken_for_deleted(
+    table: str, fields: dict[str, Any], poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    warehouse.sync(linq)
+    linq.poisoned[table, world.listed()[table][0]["id"]] = Poison(table, "late", fields)
+    result = warehouse.sync(linq, recheck_hours=0)
+    assert (result.exit_code, result.summary.skipped) == (3, [])
+    assert_mirrors(warehouse, world)
+    assert [row["table_name"] for row in warehouse.rows("rejected_rows")] == [table]
+    linq.heal()
+    assert warehouse.sync(linq, recheck_hours=0).exit_code == 0
+    assert_mirrors(warehouse, world)
+    assert warehouse.rows("rejected_rows") == []
+
+
+def test_a_rejected_row_is_kept_as_linq_sent_it_with_where_it_came_from(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = World.empty()
+    chat_id = one_chat(world)
+    message_id = world.listed()["messages"][1]["id"]
+    linq = poisoned(world)
+    linq.poisoned["messages", message_id] = Poison("messages", "", {"text": {"half": "\ud83d", "n": 2**70}})
+    warehouse.sync(linq)
+    [row] = warehouse.rows("rejected_rows")
+    assert (row["table_name"], row["chat_id"]) == ("messages", chat_id)
+    assert row["reason"] == "text: an object where a text belongs"
+    sent = json.loads(row["row_json"])
+    assert (sent["id"], sent["text"]) == (message_id, {"half": "\ufffd", "n": 2**70})
+    assert row["rejected_at"] is not None
+
+
+def test_a_rejected_message_stays_rejected_until_its_chat_is_read_whole(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = World.empty()
+    chat_id = one_chat(world)
+    linq = poisoned(world)
+    linq.poisoned["messages", world.listed()["messages"][0]["id"]] = Poison("messages", "", {"text": {}})
+    warehouse.sync(linq)
+    linq.heal()
+    world.receive(chat_id, "One more", sent_at=OLD.replace(hour=5))
+    window = warehouse.sync(linq)
+    assert window.requests == 5, "numbers, chats, contacts, subscriptions, and one page of the chat"
+    assert len(warehouse.rows("rejected_rows")) == 1
+    assert warehouse.sync(linq, recheck_hours=0).exit_code == 0
+    assert warehouse.rows("rejected_rows") == []
+    assert_mirrors(warehouse, world)
+
+
+def test_a_rejected_row_that_vanishes_leaves_with_the_list_it_was_in(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    rows = world.listed()
+    contact_id, message = rows["contacts"][0]["id"], rows["messages"][0]
+    linq.poisoned["contacts", contact_id] = Poison("contacts", "", {"email": {}})
+    linq.poisoned["messages", message["id"]] = Poison("messages", "", {"text": {}})
+    assert warehouse.sync(linq).summary.rejected == 2
+    world.delete_contact(contact_id)
+    world.delete_message(message["id"])
+    result = warehouse.sync(linq)
+    assert (result.exit_code, result.summary.rejected) == (0, 0)
+    assert warehouse.rows("rejected_rows") == []
+    assert_mirrors(warehouse, world)
+
+
+def test_an_incomplete_reading_heals_nothing(poisoned: Poisoned, warehouse: Warehouse) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    rows = world.listed()
+    numbers = [row["phone_number"] for row in rows["phone_numbers"]]
+    under = {row["chat_id"]: row["phone_number"] for row in rows["chat_phone_numbers"]}
+    chat_id = next(chat_id for chat_id, number in under.items() if number == numbers[0])
+    linq.poisoned["chats", chat_id] = Poison("chats", "", {"display_name": {}})
+    warehouse.sync(linq)
+    warehouse.sync(linq, phone_numbers=[numbers[1]])
+    assert len(warehouse.rows("rejected_rows")) == 1, "the chats of the other number were not listed"
+
+
+def test_the_same_poison_again_after_it_was_healed_is_rejected_again(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    key = "contacts", world.listed()["contacts"][0]["id"]
+    for _ in range(2):
+        linq.poisoned[key] = Poison("contacts", "", {"email": {}})
+        assert warehouse.sync(linq).exit_code == 3
+        assert len(warehouse.rows("rejected_rows")) == 1
+        linq.heal()
+        assert warehouse.sync(linq).exit_code == 0
+        assert warehouse.rows("rejected_rows") == []
+
+
+def test_a_recent_chat_with_a_rejected_message_costs_one_request_at_each_sync(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = World.empty()
+    chat = world.add_chat(["+12125550199"])
+    bad = [world.receive(chat.id, f"Message {number}").id for number in range(5)]
+    linq = poisoned(world)
+    for message_id, fields in zip(
+        bad, [{"id": 2**70}, {"id": None, "text": "\ud83d"}, {"id": "x\0"}, {"text": {}}, {"id": 2**63}], strict=True
+    ):
+        linq.poisoned["messages", message_id] = Poison("messages", "", fields)
+    world.receive(chat.id, "A good one")
+    warehouse.sync(linq)
+    before = warehouse.everything()
+    for _ in range(2):
+        linq.clear_requests()
+        assert warehouse.sync(linq).summary.rejected == 5
+        assert linq.count("/chat_messages$") == 1
+        assert warehouse.everything() == before
+
+
+def test_an_id_written_in_another_way_is_the_same_row(poisoned: Poisoned, warehouse: Warehouse) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    rows = world.listed()
+    for table in ("messages", "chats", "contacts", "phone_numbers"):
+        row_id = rows[table][0]["id"]
+        linq.poisoned[table, row_id] = Poison(table, "", {"id": f" 00{row_id} "})
+    for _ in range(2):
+        result = warehouse.sync(linq, recheck_hours=0)
+        assert (result.exit_code, result.summary.rejected) == (0, 0)
+        assert_mirrors(warehouse, world)
+
+
+@pytest.mark.parametrize("table", ["messages", "contacts", "chats"])
+def test_unknown_fields_of_changing_types_are_stored_and_stop_nothing(
+    table: str, poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    values: list[Any] = [1, "high", True, {"level": 1}, [1, "two"], 2**70, 1.5, None, "\ud83d", "a\0", "@500 levels@"]
+    ids = [row["id"] for row in world.listed()[table]]
+    for turn in range(3):
+        for position, row_id in enumerate(ids):
+            value = values[(position + turn) % len(values)]
+            fields = {"priority": value, "Since At": value, "\ud83d": value, "": value, "deleted_at": value}
+            linq.poisoned[table, row_id] = Poison(table, "", fields)
+        assert warehouse.sync(linq, recheck_hours=0).exit_code == 0
+        assert_mirrors_but_deleted_at(warehouse, world, table)
+        before = warehouse.everything()
+        if table != "messages":  # messages that are read again whole count as read, with a new time
+            warehouse.sync(linq)
+            assert warehouse.everything() == before
+    linq.heal()
+    assert warehouse.sync(linq, recheck_hours=0).exit_code == 0
+    assert_mirrors_but_deleted_at(warehouse, world, table)
+
+
+def assert_mirrors_but_deleted_at(warehouse: Warehouse, world: World, table: str) -> None:
+    """The same as assert_mirrors; that `deleted_at` was sent by Linq changes nothing."""
+    assert [row for row in warehouse.rows(table) if row["deleted_at"]] == []
+    assert_mirrors(warehouse, world)
+
+
+def test_an_unknown_field_nested_as_deep_as_can_be_read_is_cut_and_stops_nothing(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    row_id = world.listed()["contacts"][0]["id"]
+    linq.poisoned["contacts", row_id] = Poison("contacts", "", {"deep": "@1000 levels@"})
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+    [stored] = [row["deep"] for row in warehouse.rows("contacts") if row["id"] == row_id]
+    assert "nested too deep" in stored
