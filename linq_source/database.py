@@ -40,6 +40,12 @@ def check_database(
             return
 
 
+def lock_path(path: Path) -> Path:
+    """Return the lock file of a database, the same by whatever path the database is named."""
+    real = path.resolve()
+    return real.with_name(real.name + ".lock")
+
+
 def _remove_stillborn(path: Path) -> None:
     """Remove a file that a killed process or a full disk left before DuckDB had written its headers.
 

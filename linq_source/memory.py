@@ -143,8 +143,7 @@ class Memory:
             with self._client.execute_query(sql.format(**names)) as cursor:
                 native: Any = cursor.native_cursor
                 # dlt 1.31 calls a method that DuckDB 1.5 has renamed, which warns.
-                found: pa.Table = native.to_arrow_table() if hasattr(native, "to_arrow_table") else cursor.arrow()
-                return found
+                return native.to_arrow_table() if hasattr(native, "to_arrow_table") else cursor.arrow()
         except DestinationUndefinedEntity:
             self._empty.add(table.name)
             return None

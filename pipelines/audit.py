@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     import dlt
 
     from linq_source.audit import audit
-    from linq_source.database import check_database
+    from linq_source.database import check_database, lock_path
     from linq_source.errors import ConfigurationError
     from linq_source.runner import locked
     from linq_source.source import configured_sync
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database, or run a sync first.")
     client = configured_sync().reader.make_client
-    with locked(database.with_name(database.name + ".lock")):
+    with locked(lock_path(database)):
         check_database(database)
         findings = audit(client, dlt.destinations.duckdb(str(database)), repair=options.repair)
     if options.json:

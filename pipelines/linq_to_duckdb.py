@@ -26,7 +26,7 @@ def sync(options: argparse.Namespace, database: Path | None = None, **given: obj
     # Imported late, so that --help and wrong options answer at once.
     import dlt
 
-    from linq_source.database import check_database, count_rows
+    from linq_source.database import check_database, count_rows, lock_path
     from linq_source.runner import Target, run_sync
     from linq_source.source import configured_sync
     from linq_source.sync_output import as_json, print_problems, print_result, progress
@@ -35,7 +35,7 @@ def sync(options: argparse.Namespace, database: Path | None = None, **given: obj
     linq_sync = configured_sync(**settings_given(options), **given)
     target = Target(
         destination=dlt.destinations.duckdb(str(database)),
-        lock_path=database.with_name(database.name + ".lock"),
+        lock_path=lock_path(database),
         check=lambda: check_database(database),
         commit_every=options.commit_every,
         max_minutes=options.max_minutes,

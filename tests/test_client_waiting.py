@@ -106,10 +106,10 @@ def test_a_503_holds_back_only_its_own_request() -> None:
 
 def test_a_pause_of_one_request_ends_after_the_longest_asked_for() -> None:
     linq = FakeLinq.of(busy(Retry_After="10"), busy(Retry_After="30"), busy(Retry_After="20"), GOOD)
-    linq.latency = lambda _number: 0.125
+    linq.latency = lambda number: number / 8
     _, seconds, waited = get_all(linq, 3, concurrency=3)
-    assert linq.times == [0, 0, 0, 30.125, 30.125, 30.125]
-    assert (seconds, waited) == (30.25, 30), "waits that overlap count once"
+    assert linq.times == [0, 0, 0, 30.25, 30.25, 30.25]
+    assert (seconds, waited) == (31, 30.125), "waits that overlap count once"
 
 
 def test_retries_are_bounded_and_wait_longer_each_time() -> None:

@@ -112,7 +112,7 @@ def new_contact(world: World, choice: int) -> None:
 
 def number_released_or_restored(world: World, choice: int) -> None:
     # Not the last one: no number at all is taken for a broken answer, unless --allow-mass-delete is given.
-    number = list(world.phone_numbers.values())[0]
+    number = next(iter(world.phone_numbers.values()))
     (world.restore_number if number.released else world.release_number)(number.phone_number)
 
 

@@ -11,7 +11,7 @@ from linq_source.errors import ApiError, ForbiddenError, UnavailableError, Unpro
 from linq_source.pages import MAX_PASSES, Walk, identity, read_page
 from linq_source.strict_json import BrokenBodyError
 from tests.rolls import Json, Roll, ids
-from tests.virtual_time import PATH, run
+from tests.virtual_time import PATH, now, run
 
 
 def with_totals(**totals: Any) -> Callable[[Json, int, int], Json]:
@@ -91,10 +91,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])
-@pytest.mark.parametrize("made", BROKEN.values(), ids=BROKEN)
-def test_a_broken_page_is_asked_again_and_then_an_error(page: int, made: Callable[[Json], Any]) -> None:
-    if page == 1 and made is BROKEN["empty without totals"]:
-        pytest.skip("looks exactly like an honest empty list")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_page_is_asked_again_and_then_an_error(page: int, name: str) -> None:
+    if (page, name) == (1, "empty without totals"):
+        page = 2  # as the first page it looks exactly like an honest empty list: see the next test
+    made = BROKEN[name]
     for concurrency in (1, 16):
         roll = Roll(250, spoil=on_page(page, made, times=2))
         listed = roll.read(concurrency=concurrency)
@@ -267,24 +268,39 @@ def test_a_row_that_changed_while_it_moved_is_taken_as_it_was_last_seen() -> Non
     assert next(row for row in listed.rows if row["id"] == 99)["version"] == 1
 
 
+def test_rows_that_each_pass_lacks_another_of_are_all_in_the_union() -> None:
+    def hide(body: Json, page: int, number: int) -> Json:
+        return {**body, "contacts": body["contacts"][: 99 - number // 3]} if page == 1 else body
+
+    listed = Roll(250, spoil=hide).read(concurrency=1)
+    assert (sorted(ids(listed)), listed.is_clean) == ([*range(99), *range(100, 250)], False)
+
+
 def test_one_refused_page_fails_the_list_and_ends_the_other_requests() -> None:
     roll = Roll(5_000, spoil=on_page(3, httpx.Response(403)))
-    with pytest.raises(ForbiddenError):
-        roll.read(concurrency=4)
-    assert len(roll.pages) < 10
+    roll.linq.latency = lambda number: 1 if number <= 3 else 99
+
+    async def main() -> float:
+        with pytest.raises(ForbiddenError):
+            await roll.reading(concurrency=4)
+        return round(now(), 3)
+
+    assert (run(main), len(roll.pages)) == (2, 6)
 
 
 def test_whoever_stops_reading_leaves_no_request_behind() -> None:
     roll = Roll(5_000)
+    roll.linq.latency = lambda number: 1 if number < 3 else 99
 
-    async def main() -> int:
+    async def main() -> tuple[float, int]:
         async with roll.linq.client(concurrency=4) as client:
             pages = aiter(Walk(client, PATH, {}, "contacts"))
             await anext(pages)
+            await anext(pages)
             await pages.aclose()  # type: ignore[attr-defined]
-            return len(asyncio.all_tasks())
+            return round(now(), 3), len(asyncio.all_tasks())
 
-    assert run(main) == 1
+    assert run(main) == (2, 1)
 
 
 @pytest.mark.parametrize("row", [{"id": 7}, {"id": "7"}, {"id": " 007 "}, {"id": 7, "text": "other"}, {"id": "7\n"}])

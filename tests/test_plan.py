@@ -151,7 +151,8 @@ def test_a_difference_that_an_earlier_read_met_is_expected_to_last(
 @pytest.mark.parametrize(
     "newest",
     [
-        datetime.min.replace(tzinfo=UTC), datetime(1, 1, 1, 0, 0, 0, 999_999, UTC), datetime(1, 1, 1, 0, 0, 1, 0, UTC),
+        datetime.min.replace(tzinfo=UTC), datetime(1, 1, 1, 0, 0, 0, 999_999, UTC),
+        datetime(1, 1, 1, 0, 0, 1, 0, UTC),
         datetime(999, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
     ],
     ids=str,

@@ -329,3 +329,26 @@ def test_an_unknown_field_nested_as_deep_as_can_be_read_is_cut_and_stops_nothing
     assert_mirrors(warehouse, world)
     [stored] = [row["deep"] for row in warehouse.rows("contacts") if row["id"] == row_id]
     assert "nested too deep" in stored
+
+
+def test_poison_in_a_chat_that_is_read_and_committed_in_parts_is_rejected_once_and_heals(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = World.make(seed=4, phone_numbers=1, chats=1, messages=2_600, contacts=0, end=OLD)
+    linq = poisoned(world)
+    messages = [row["id"] for row in world.listed()["messages"]]
+    bad = [messages[0], messages[1_999], messages[2_000], messages[-1]]
+    for message_id in bad:
+        linq.poisoned["messages", message_id] = Poison("messages", "", {"text": {}})
+    first = warehouse.sync(linq, target={"commit_every": 2_000})
+    assert len(first.loads) > 1
+    assert (first.exit_code, first.summary.rejected) == (3, 4)
+    assert {row["id"] for row in warehouse.rows("messages")} == set(messages) - set(bad)
+    linq.clear_requests()
+    assert warehouse.sync(linq).exit_code == 0, "nothing changed, so nothing is read, and nothing is met"
+    assert linq.count("/chat_messages$") == 0
+    assert len(warehouse.rows("rejected_rows")) == 4
+    linq.heal()
+    assert warehouse.sync(linq, recheck_hours=0, target={"commit_every": 2_000}).exit_code == 0
+    assert warehouse.rows("rejected_rows") == []
+    assert_mirrors(warehouse, world)

@@ -125,7 +125,8 @@ def test_an_id_written_as_text_is_the_message_stored_as_a_number() -> None:
 @pytest.mark.parametrize(
     ("sent_at", "is_gone"),
     [
-        (NOON - SECOND, False), (NOON, False), (NOON + SECOND - timedelta(microseconds=1), False), (NOON + SECOND, True),
+        (NOON - SECOND, False), (NOON, False), (NOON + SECOND - timedelta(microseconds=1), False),
+        (NOON + SECOND, True),
         (NOON + 2 * SECOND, True), (NOW + timedelta(days=9), True), (None, False),
     ],
 )  # fmt: skip

@@ -63,25 +63,26 @@ def _play(job: tuple[int, Place]) -> Played:
 def _report(cells: Cells, seconds: float) -> str:
     lasting = Counter(cell.lasting for cell in cells.values())
     passing = Counter(cell.passing.partition(",")[0] for cell in cells.values())
+    versions = f"Python {platform.python_version()}, dlt {version('dlt')}, DuckDB {version('duckdb')}"
     lines = [
         "# What a sync makes of every fault, everywhere",
         "",
-        f"{len(KINDS)} kinds of fault at 4 endpoints and 3 positions: {len(cells)} cells, each a real sync over a",
-        f"socket into a DuckDB file while the fault lasts, and another that meets it once. {seconds:.0f} s on",
-        f"{os.cpu_count()} CPUs, Python {platform.python_version()}, dlt {version('dlt')}, DuckDB {version('duckdb')}.",
+        f"{len(KINDS)} kinds of fault at 4 endpoints and 3 positions: {len(cells)} cells. In each, real syncs over a",
+        "socket into a DuckDB file: one while the fault lasts, and one that meets it once or finds it gone.",
+        f"{seconds:.0f} s on {os.cpu_count()} CPUs with {versions}.",
         "",
-        "Reproduce with `.venv/bin/python -m tests.faults`, which writes this file; `make soak` plays the same cells,",
-        "and `make test` every kind at every endpoint with the positions in turn.",
+        "Reproduce with `.venv/bin/python -m tests.faults`, which writes this file. `make soak` plays the same",
+        "cells, and `make test` every kind at every endpoint with the positions in turn.",
         "",
         f"While it lasts: {_counts(lasting)}.",
         f"When it came once, or had ended: {_counts(passing)}.",
         "",
         "A cell says how the sync ended while the fault lasted, how the next one ended, and the seconds of both.",
-        "`exit 1` and `exit 2` are failures whose sentence names the path or the setting, `exit 3` a sync that left",
-        "out just the chat, number or deletions that it names; nothing wrong was stored, nothing was marked as deleted",
-        "that Linq lists, and no chat that was not read to its end had a cursor. `equal`: exit 0, and every table",
-        "equals Linq's lists, column by column. Half of the cells begin with no file, the others with that of an",
-        "earlier sync.",
+        "`exit 1` and `exit 2` are failures whose sentence names the path or the setting; `exit 3` left out just",
+        "the chat, number or deletions that it names. After each, every row is as it was or as Linq has it, none",
+        "that Linq lists is gone or marked as deleted, and no chat that was not read to its end has a new cursor.",
+        "`equal` is exit 0 with every table equal to Linq's lists, column by column. Half of the cells begin with",
+        "no file, the others with that of an earlier sync.",
         "",
     ]
     for endpoint in ENDPOINTS:
