@@ -1,0 +1,259 @@
+"""One HTTP/1.1 connection that a hostile client cannot hold: h11 under deadlines and limits."""
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from contextlib import suppress
+from email.utils import formatdate
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Protocol
+
+import h11
+
+from linq_source.webhook.http_messages import BUSY, Application, Head, HttpLimits, Response
+
+log = logging.getLogger("linq_source.webhook")
+
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 4 * 1024 * 1024
+
+
+class Host(Protocol):
+    """What a connection needs of its server."""
+
+    application: Application
+    limits: HttpLimits
+    statuses: Counter[int]
+    body_bytes: int
+    is_draining: bool
+
+    def admit(self, connection: "Connection") -> None:
+        """Count a new connection in."""
+
+    def forget(self, connection: "Connection") -> None:
+        """Count a connection out."""
+
+    def owes_bytes(self, connection: "Connection", *, yes: bool) -> None:
+        """Put a connection last in the line of those that keep us waiting, or take it out."""
+
+
+class _State(Enum):
+    IDLE = auto()
+    READING = auto()
+    ANSWERING = auto()
+    LINGERING = auto()
+    CLOSED = auto()
+
+
+class Connection(asyncio.Protocol):
+    """One connection, from request to request."""
+
+    def __init__(self, server: Host) -> None:
+        self.deadline = 0.0
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.head_bytes)
+        self._state = _State.IDLE
+        self._head: Head | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self._thrown_away = 0
+        self._request = 0
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        raw = transport.get_extra_info("socket")
+        if raw.family in (socket.AF_INET, socket.AF_INET6):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server.admit(self)
+        self._await(_State.IDLE, self._server.limits.request_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, or we closed."""
+        del exc
+        self._state = _State.CLOSED
+        self._release()
+        self._server.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of one that was refused already."""
+        if self._state is _State.LINGERING:
+            self._thrown_away += len(data)
+            if self._thrown_away > _LINGER_BYTES:
+                self.abort()
+            return
+        if self._state is _State.IDLE:
+            self._await(_State.READING, self._server.limits.request_seconds)
+        self._http.receive_data(data)
+        self._advance()
+
+    def pause_writing(self) -> None:
+        """Hundreds of answers wait: the client sends and sends and takes none."""
+        self.abort()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; it may still want its answer."""
+        return self._state is _State.ANSWERING
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        match self._state:
+            case _State.READING:
+                self._refuse(Response(408, b'{"error":"too slow"}'))
+            case _State.ANSWERING:
+                self._answer(self._request, BUSY)
+            case _:
+                self.abort()
+
+    def close_if_idle(self) -> None:
+        """Close between two requests."""
+        if self._state is _State.IDLE:
+            self._transport.close()
+
+    def give_up(self) -> None:
+        """Answer that we are busy, if an answer is owed, and close."""
+        if self._state is _State.ANSWERING:
+            self._answer(self._request, BUSY)
+            self._transport.close()
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._state = _State.CLOSED
+        self._transport.abort()
+        self._server.forget(self)
+
+    def _await(self, state: _State, seconds: float) -> None:
+        if self._state is _State.CLOSED:
+            return  # Dropped on the way, as by pause_writing.
+        self._state = state
+        self.deadline = self._loop.time() + seconds
+        self._server.owes_bytes(self, yes=state is not _State.ANSWERING)
+
+    def _release(self) -> None:
+        self._server.body_bytes -= self._size
+        self._size = 0
+        self._body = []
+
+    def _advance(self) -> None:
+        while self._state is _State.READING:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError as error:
+                # h11 suggests 501 for encodings it does not know; what a client sent is never our failure.
+                status = error.error_status_hint if error.error_status_hint in (413, 431) else 400
+                self._refuse(Response(status, b'{"error":"not a valid request"}'))
+                return
+            if isinstance(event, h11.Request):
+                self._begin(event)
+            elif isinstance(event, h11.Data):
+                self._collect(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                self._complete()
+            else:
+                return
+
+    def _begin(self, request: h11.Request) -> None:
+        head = Head(
+            bytes(request.method).decode("ascii"),
+            bytes(request.target).decode("latin-1").partition("?")[0],
+            [(bytes(name), bytes(value)) for name, value in request.headers],
+        )
+        self._head = head
+        refusal = self._check(request, head) or self._server.application.check(head)
+        if refusal:
+            self._refuse(refusal)
+        elif self._http.they_are_waiting_for_100_continue:
+            more = h11.InformationalResponse(status_code=100, headers=[])
+            self._transport.write(self._http.send(more) or b"")
+
+    def _check(self, request: h11.Request, head: Head) -> Response | None:
+        limits, lengths = self._server.limits, head.values(b"content-length")
+        # h11 bounds the size of a head that comes in pieces only.
+        if sum(len(name) + len(value) for name, value in head.headers) + len(request.target) > limits.head_bytes:
+            return Response(431, b'{"error":"headers too large"}')
+        is_ambiguous = lengths and head.values(b"transfer-encoding")
+        if is_ambiguous or request.http_version not in (b"1.0", b"1.1"):
+            return Response(400, b'{"error":"not a valid request"}')
+        if lengths and int(lengths[0]) > limits.body_bytes:
+            return Response(413, b'{"error":"body too large"}')
+        return None
+
+    def _collect(self, data: bytes) -> None:
+        self._size += len(data)
+        self._server.body_bytes += len(data)
+        self._body.append(data)
+        if self._size > self._server.limits.body_bytes:
+            self._refuse(Response(413, b'{"error":"body too large"}'))
+        elif self._server.body_bytes > self._server.limits.all_bodies_bytes:
+            self._refuse(BUSY)
+
+    def _complete(self) -> None:
+        assert self._head is not None
+        self._await(_State.ANSWERING, self._server.limits.answer_seconds)
+        self._transport.pause_reading()
+        self._request += 1
+        number, body = self._request, b"".join(self._body)
+        try:
+            self._server.application.respond(self._head, body, lambda response: self._answer(number, response))
+        except Exception as error:  # noqa: BLE001  # the sender must be told to send again, whatever it is
+            log.error("A request could not be answered (%s): this is a defect", type(error).__name__)  # noqa: TRY400
+            self._answer(number, BUSY)
+
+    def _answer(self, number: int, response: Response) -> None:
+        if self._state is not _State.ANSWERING or number != self._request:
+            return  # The client has gone, or was told that we are busy.
+        self._release()
+        self._send(response)
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            self._head = None
+            has_more = bool(self._http.trailing_data[0])
+            limits = self._server.limits
+            if has_more:
+                self._await(_State.READING, limits.request_seconds)
+            else:
+                self._await(_State.IDLE, limits.idle_seconds)
+            self._transport.resume_reading()
+            self._loop.call_soon(self._advance)
+        else:
+            self._close()
+
+    def _refuse(self, response: Response) -> None:
+        """Answer without having read all; what still comes is thrown away for a moment, so that this arrives."""
+        self._release()
+        self._send(response)
+        if self._transport.is_closing():
+            return
+        self._await(_State.LINGERING, _LINGER_SECONDS)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _close(self) -> None:
+        # Reading stays paused; the sweep aborts a client that does not take its answer.
+        self._await(_State.LINGERING, _LINGER_SECONDS)
+        self._transport.close()
+
+    def _send(self, response: Response) -> None:
+        self._server.statuses[response.status] += 1
+        headers = {
+            "Date": formatdate(usegmt=True),
+            "Content-Type": "application/json",
+            "Content-Length": str(len(response.body)),
+        } | response.headers
+        if response.status >= 400 or self._server.is_draining:
+            headers["Connection"] = "close"
+        phrase = HTTPStatus(response.status).phrase.encode("ascii")
+        has_body = self._head is None or self._head.method != "HEAD"
+        with suppress(h11.LocalProtocolError):
+            head = h11.Response(status_code=response.status, headers=list(headers.items()), reason=phrase)
+            sent = self._http.send(head) or b""
+            if has_body:
+                sent += self._http.send(h11.Data(data=response.body)) or b""
+            self._transport.write(sent + (self._http.send(h11.EndOfMessage()) or b""))

@@ -1,0 +1,160 @@
+"""Load and kills: sends signed events over many connections while the receiver is killed, and counts what was lost.
+
+python -m tests.webhook.load --seconds 120 --kill-seconds 1     # 0 = no kills
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.webhook.support import Process, encoded, event, parquet_rows, signed
+
+DUPLICATES = 0.1
+
+
+@dataclass
+class Sent:
+    """What was sent and what came back. Latencies in seconds, of answers 200."""
+
+    acknowledged: set[str] = field(default_factory=set)
+    latencies: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    broken: int = 0
+    kills: int = 0
+    seconds: float = 0.0
+    down_seconds: float = 0.0
+    """From each kill until the next process listened."""
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which this share of the answers came."""
+        ordered = sorted(self.latencies)
+        return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def delivery(event_id: str) -> bytes:
+    """One request of about 1.2 kB of body, as bytes."""
+    body = encoded(event(event_id, event_id=event_id, data={"id": event_id, "text": "x" * 1000}))
+    head = f"POST /webhooks/linq HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}X-Webhook-Signature: {signed(body)['X-Webhook-Signature']}\r\n\r\n".encode() + body
+
+
+async def client(name: int, port: int, sent: Sent, stop: asyncio.Event) -> None:
+    """Send event after event; one whose answer did not come is sent again until it does."""
+    dice, number, connection = random.Random(name), 0, None
+    pending = event_id = ""
+    while not stop.is_set():
+        if not pending:
+            if event_id and dice.random() < DUPLICATES:
+                pending = event_id
+            else:
+                number += 1
+                pending = f"{name}-{number}"
+        try:
+            if connection is None:
+                connection = await asyncio.open_connection("127.0.0.1", port)
+            status, seconds = await exchange(*connection, delivery(pending))
+        except (OSError, asyncio.IncompleteReadError):
+            sent.broken += 1
+            if connection:
+                connection[1].close()
+            connection = None
+            await asyncio.sleep(0.02)
+            continue
+        sent.statuses[status] += 1
+        if status == 200:
+            sent.latencies.append(seconds)
+            sent.acknowledged.add(pending)
+            event_id, pending = pending, ""
+        else:
+            connection[1].close()
+            connection = None
+    if connection:
+        connection[1].close()
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> tuple[int, float]:
+    """Send a request; return the status and how long it took."""
+    started = time.perf_counter()
+    writer.write(data)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    await reader.readexactly(length)
+    return int(head[9:12]), time.perf_counter() - started
+
+
+async def run(folder: Path, *, seconds: float, kill_seconds: float, connections: int = 16) -> Sent:
+    """Send for so long, killing and starting the receiver on the way; ends with one that was told to end."""
+    sent, stop, loop = Sent(), asyncio.Event(), asyncio.get_running_loop()
+    options = ("--flush-seconds", "0.5", "--flush-events", "2000")
+    receiver = await loop.run_in_executor(None, Process(folder, *options, cwd=folder).__enter__)
+    port = receiver.port
+    clients = [asyncio.create_task(client(name, port, sent, stop)) for name in range(connections)]
+    started, dice = time.monotonic(), random.Random(0)
+    while (left := started + seconds - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, dice.uniform(0.5, 1.5) * kill_seconds) if kill_seconds else left)
+        if kill_seconds and time.monotonic() < started + seconds:
+            killed = time.monotonic()
+            receiver.kill()
+            sent.kills += 1
+            again = Process(folder, *options, "--port", str(port), cwd=folder)
+            receiver = await loop.run_in_executor(None, again.__enter__)
+            sent.down_seconds += time.monotonic() - killed
+    sent.seconds = time.monotonic() - started
+    stop.set()
+    await asyncio.gather(*clients)
+    code = await loop.run_in_executor(None, receiver.terminate)
+    assert code == 0, receiver.said()
+    return sent
+
+
+def verdict(folder: Path, sent: Sent) -> dict[str, float]:
+    """Compare what was acknowledged with what DuckDB reads from the Parquet files."""
+    stored = Counter(event_id for (event_id,) in parquet_rows(folder))
+    return {
+        "seconds": round(sent.seconds, 1),
+        "kills": sent.kills,
+        "acknowledged": len(sent.latencies),
+        "per_second": round(len(sent.latencies) / sent.seconds),
+        "per_second_while_up": round(len(sent.latencies) / (sent.seconds - sent.down_seconds)),
+        "start_ms": round(1000 * sent.down_seconds / sent.kills) if sent.kills else 0,
+        "p50_ms": round(sent.percentile(0.5), 1),
+        "p99_ms": round(sent.percentile(0.99), 1),
+        "max_ms": round(sent.percentile(1), 1),
+        "broken_connections": sent.broken,
+        "refused_503": sent.statuses[503],
+        "lost": len(sent.acknowledged - stored.keys()),
+        "stored_twice": sum(count > 1 for count in stored.values()),
+        "files": len(list(folder.glob("**/*.parquet"))),
+    }
+
+
+def main() -> int:
+    """Run it from the command line and print the figures as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--kill-seconds", type=float, default=1)
+    parser.add_argument("--connections", type=int, default=16)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="webhook-load-"))
+    try:
+        sent = asyncio.run(
+            run(folder, seconds=options.seconds, kill_seconds=options.kill_seconds, connections=options.connections)
+        )
+        figures = verdict(folder, sent)
+    finally:
+        shutil.rmtree(folder)
+    sys.stdout.write(json.dumps(figures | {"cpus": os.cpu_count() or 0}) + "\n")
+    return 0 if figures["lost"] == figures["stored_twice"] == 0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
