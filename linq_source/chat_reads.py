@@ -46,6 +46,7 @@ class ChatReads:
         self._outstanding = 0
         self._failed = 0
         self._streams: dict[int, _Stream] = {}
+        self._ended: dict[int, _Stream] = {}
         self._confirming: set[int] = set()
         self._held: list[pa.Table] = []
         self._held_cursors: list[dict[str, Any]] = []
@@ -85,8 +86,8 @@ class ChatReads:
     def _skip_or_raise(self, part: ChatPart) -> None:
         error, chat_id = part.error, part.read.chat_id
         assert error is not None
-        self._streams.pop(chat_id, None)
         if isinstance(error, NotFoundError | ForbiddenError):
+            self._streams.pop(chat_id, None)
             self._context.skip(f"chat {chat_id}: Linq answered {error.status}; the next sync tries again")
             return
         self._failed += 1
@@ -115,11 +116,14 @@ class ChatReads:
         self._returned |= _departed(stored) & set(integers(batch[MESSAGES.name], "id"))
         self._note_whole(cursors)
         newest = self._newest(kept, batch[MESSAGES.name])
-        rows = [
-            self._cursor(part, judgement, newest, stored)
-            for part, judgement in cursors
-            if judgement.verdict is Verdict.SETTLED
-        ]
+        rows: list[dict[str, Any] | None] = []
+        for part, judgement in cursors:
+            stream = self._ended.pop(part.read.chat_id, None)
+            if judgement.verdict is Verdict.SETTLED:
+                rows.append(self._cursor(part, judgement, newest, stored))
+            elif judgement.verdict is Verdict.RECOUNT and stream and stream.newest:
+                # It grew while it was read: the next sync goes on at its end.
+                rows.append(self._partial_cursor(stream))
         changes = self._changes(batch, stored)
         if self._remembers:
             changes[CHAT_SYNCS.name] = _cursor_table([row for row in rows if row])
@@ -143,7 +147,7 @@ class ChatReads:
             yield {CHAT_SYNCS.name: _cursor_table(rows)}
 
     def _partial_cursor(self, stream: _Stream) -> dict[str, Any]:
-        before, context = stream.read.stored, self._context
+        before, context = None if stream.read.is_whole else stream.read.stored, self._context
         counted = before.message_count if before else 0
         return {
             "chat_id": stream.read.chat_id,
@@ -236,7 +240,7 @@ class ChatReads:
             if stream.newest:
                 newest[chat_id] = stream.newest
             if part.is_last:
-                del self._streams[chat_id]
+                self._ended[chat_id] = self._streams.pop(chat_id)
         return newest
 
     def _cursor(

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -83,6 +84,36 @@ def test_a_chat_larger_than_a_slice_is_gone_on_with_from_where_each_kill_left_it
     assert linq.count("chat_messages") <= 31, "3,000 messages were left, and a second is read again"
     idle = warehouse.sync(linq)
     assert (idle.summary.chats_read, idle.loads) == (0, [])
+
+
+def test_a_large_chat_that_grew_while_it_was_read_is_gone_on_with_at_its_end(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = World.make(seed=4, phone_numbers=1, chats=1, messages=3_000, end=OLD)
+    linq = serve(world)
+    (chat,) = world.listed()["chats"]
+    at_request(linq, 10, lambda: world.receive(chat["id"], "While you read", sent_at=OLD + timedelta(hours=1)))
+    assert warehouse.sync(linq).exit_code == 0
+    linq.before_request = None
+    linq.clear_requests()
+    assert warehouse.sync(linq).exit_code == 0
+    assert linq.count("chat_messages") == 1
+    assert_mirrors(warehouse, world)
+    assert warehouse.sync(linq).summary.chats_read == 0
+
+
+def test_an_outage_within_a_large_chat_costs_only_what_was_not_read(serve: Serve, warehouse: Warehouse) -> None:
+    world = World.make(seed=4, phone_numbers=1, chats=1, messages=5_000, end=OLD)
+    linq = serve(world)
+    outage = Fault(path="chat_messages", kind="status", status=503, page=45)
+    linq.faults.append(outage)
+    assert warehouse.sync(linq).exit_code == 1
+    assert warehouse.query("select count(*) from messages") == [(4_000,)]
+    linq.faults.remove(outage)
+    linq.clear_requests()
+    assert warehouse.sync(linq).exit_code == 0
+    assert linq.count("chat_messages") <= 11
+    assert_mirrors(warehouse, world)
 
 
 @pytest.mark.slow

@@ -285,7 +285,7 @@ def test_one_refused_page_fails_the_list_and_ends_the_other_requests() -> None:
             await roll.reading(concurrency=4)
         return round(now(), 3)
 
-    assert (run(main), len(roll.pages)) == (2, 6)
+    assert (run(main), len(roll.pages)) == (2, 5)
 
 
 def test_whoever_stops_reading_leaves_no_request_behind() -> None:
