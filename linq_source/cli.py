@@ -55,7 +55,7 @@ def sync_parser(description: str) -> Parser:
         type=_positive_integer,
         default=settings.COMMIT_EVERY,
         metavar="N",
-        help=f"messages per commit: a killed run repeats at most so many [{settings.COMMIT_EVERY}]",
+        help=f"commit so often that a killed run repeats at most so many messages [{settings.COMMIT_EVERY}]",
     )
     parser.add_argument("--max-minutes", type=_positive, metavar="N", help="stop after so long; the next run goes on")
     parser.add_argument(

@@ -105,6 +105,8 @@ def _load_slices(sync: Sync, target: Target, folder: Path, loads: list[str]) -> 
             loads += info.loads_ids
     except Exception as error:
         raise _plain(error, folder) from error
+    finally:
+        sync.close()
 
 
 def _plain(error: BaseException, folder: Path) -> LinqError:

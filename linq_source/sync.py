@@ -6,7 +6,7 @@ It asks the Reader for what Linq has and the Memory for what is stored, and yiel
 that is committed when is its caller's business: `next_slice` ends after a number of messages.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Generator, Iterator, Set
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -59,13 +59,18 @@ class Sync:
         self._is_open = False
         self._slice_rows: int | None = None
         self._chat_reads: ChatReads | None = None
-        self._stream: Iterator[Batch] | None = None
+        self._stream: Generator[Batch, None, None] | None = None
 
     def stop(self) -> None:
         """Have the sync end at the next safe point, with what is complete. Safe from a signal handler."""
         self.is_stopped = True
         if self._is_open:
             self.reader.interrupt()
+
+    def close(self) -> None:
+        """End all requests, if any are still made; what was not yielded is left out."""
+        if self._stream is not None:
+            self._stream.close()
 
     def next_slice(
         self, memory: Memory, selected: Set[str], extras: ExtraColumns, *, commit_every: int | None = None
@@ -131,7 +136,7 @@ class Sync:
         self.summary.rejected, self.summary.unread_times = len(misfits.hashes), misfits.unread_times
         return {REJECTED_ROWS.name: self._context.rejects.changes(self._context.memory)}
 
-    def _batches(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
+    def _batches(self, context: Context, selected: Set[str]) -> Generator[Batch, None, None]:
         try:
             with self.reader:
                 self._is_open = True

@@ -128,7 +128,7 @@ history = st.lists(
 
 
 def play(steps: list[tuple[int, Step, int]], folder: Path) -> None:
-    """Sync while the steps happen, each before the request of its number, then twice in peace; then compare."""
+    """Sync while the steps happen, each before the request of its number, then in peace; then compare."""
     world = build()
     warehouse = Warehouse(folder / "linq.duckdb")
     with Simulator(world, token=TOKEN, quirks=Quirks(page_size_cap=3)) as linq:
@@ -142,10 +142,13 @@ def play(steps: list[tuple[int, Step, int]], folder: Path) -> None:
         linq.before_request = happen
         warehouse.sync(linq, recheck_hours=0)
         linq.before_request = None
-        for _ in range(2):
+        result = warehouse.sync(linq, recheck_hours=0)
+        try:
+            assert_mirrors(warehouse, world)
+        except AssertionError:  # a deletion may take a second sync
             result = warehouse.sync(linq, recheck_hours=0)
+            assert_mirrors(warehouse, world)
         assert result.exit_code == 0, result.summary
-        assert_mirrors(warehouse, world)
 
 
 def played(examples: int) -> Callable[[Callable[[list[tuple[int, Step, int]]], None]], Any]:

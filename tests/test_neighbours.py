@@ -216,7 +216,7 @@ def test_a_disk_that_is_full_before_the_load_is_named(serve: Serve, warehouse: W
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["8k", "300k", "4m"])
+@pytest.mark.parametrize("size", ["8k", "300k", "1m"])
 def test_a_disk_that_is_full_for_the_database_is_named_and_nothing_is_corrupted(
     size: str, serve: Serve, mount: Mount
 ) -> None:
@@ -228,6 +228,15 @@ def test_a_disk_that_is_full_for_the_database_is_named_and_nothing_is_corrupted(
     assert str(warehouse.path) in sentence
     with_room(mount)
     assert_fine(warehouse, linq)
+
+
+@pytest.mark.slow
+def test_a_sync_that_its_destination_fails_asks_linq_for_nothing_more(serve: Serve, mount: Mount) -> None:
+    linq = serve(small_world(chats=30, messages=4_000))
+    warehouse = Warehouse(small_disk(mount, "1m") / "linq.duckdb")
+    with pytest.raises(DestinationError, match="The disk is full"):
+        warehouse.sync(linq, target={"commit_every": 1_000})
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("linq-reader")] == []
 
 
 @pytest.mark.slow
