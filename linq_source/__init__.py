@@ -1,12 +1,12 @@
 """Everything in a Linq account (iMessage, RCS, SMS), exactly, in DuckDB or any warehouse that dlt loads.
 
-    PULL  settings -> source -> client -> pages -> plan (which chats, from when) -> rows (Arrow) -> dlt -> destination
+PULL  settings -> source -> client -> pages -> plan (which chats, from when) -> rows (Arrow) -> dlt -> destination
 
-    import dlt
-    from linq_source import linq_source
+import dlt
+from linq_source import linq_source
 
-    pipeline = dlt.pipeline("linq", destination="duckdb", dataset_name="linq_data")
-    pipeline.run(linq_source())
+pipeline = dlt.pipeline("linq", destination="duckdb", dataset_name="linq_data")
+pipeline.run(linq_source())
 """
 
 from typing import TYPE_CHECKING, Any

@@ -203,27 +203,6 @@ def test_some_broken_chats_stop_neither_the_others_nor_each_other(serve: Serve, 
     assert_mirrors(warehouse, world)
 
 
-def test_a_chat_that_keeps_growing_while_it_is_read_is_stored_and_named_and_read_again_by_the_next_sync(
-    serve: Serve, warehouse: Warehouse
-) -> None:
-    world = small_world()
-    linq = serve(world)
-    restless = chat_ids(world)[2]
-    linq.faults = [messages_fail(restless, kind="growing_total")]
-    result = warehouse.sync(linq)
-    assert (result.exit_code, result.summary.failure) == (3, None)
-    assert result.summary.skipped == [
-        f"chat {restless}: kept changing while it was read; the next sync reads it again"
-    ]
-    assert_mirrors(warehouse, world)
-    assert {row["chat_id"] for row in warehouse.rows("chat_syncs")} == set(chat_ids(world)) - {restless}
-    linq.faults = []
-    linq.clear_requests()
-    assert warehouse.sync(linq).exit_code == 0
-    assert chats_asked_for(linq) == 1
-    assert_mirrors(warehouse, world)
-
-
 @pytest.mark.parametrize("kind", [{"status": 503}, {"kind": "reset"}], ids=["503", "reset"])
 def test_an_outage_midway_keeps_the_chats_that_were_complete_and_the_next_sync_reads_the_rest(
     kind: dict[str, Any], serve: Serve, warehouse: Warehouse
