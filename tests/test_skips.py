@@ -18,6 +18,10 @@ Serve = Callable[..., Simulator]
 SETTING = "SOURCES__LINQ__INTEGRATION_TOKEN"
 
 
+def tiny_world(**sizes: Any) -> World:
+    return small_world(**{"messages": 60, "contacts": 12} | sizes)
+
+
 def messages_fail(chat_id: int, status: int = 500, **options: Any) -> Fault:
     return Fault(path=f"{settings.chat_messages_path(chat_id)}$", status=status, **options)
 
@@ -54,7 +58,7 @@ def assert_complete_chats_are_kept(warehouse: Warehouse, world: World) -> int:
 def test_a_chat_that_is_refused_is_skipped_and_named_and_read_by_the_next_sync(
     status: int, serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     refused = chat_ids(world)[3]
     linq.faults = [messages_fail(refused, status)]
@@ -74,7 +78,7 @@ def test_a_chat_that_is_refused_is_skipped_and_named_and_read_by_the_next_sync(
 def test_a_chat_that_is_gone_between_its_listing_and_its_reading_keeps_what_is_stored_of_it(
     serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     warehouse.sync(linq)
     gone = chat_ids(world)[3]
@@ -90,7 +94,7 @@ def test_a_chat_that_is_gone_between_its_listing_and_its_reading_keeps_what_is_s
 def test_a_number_whose_chats_are_refused_is_skipped_and_named_and_its_chats_are_not_taken_for_deleted(
     is_known: bool, serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world(phone_numbers=3)
+    world = tiny_world(phone_numbers=3)
     linq = serve(world)
     number = max(world.listed_numbers(), key=lambda one: len(chats_of(world, one.phone_number)))
     refused = chats_of(world, number.phone_number)
@@ -125,18 +129,18 @@ def refuse_number(linq: Simulator, phone_number: str) -> Callable[[Any], None]:
 
 
 def test_a_wrong_token_is_said_at_once_and_asked_once(serve: Serve, warehouse: Warehouse) -> None:
-    linq = serve(small_world())
+    linq = serve(tiny_world())
     result = warehouse.sync(linq, integration_token="not-the-token")
     assert (result.exit_code, result.requests, result.retries) == (2, 1, 0)
     assert SETTING in str(result.summary.failure)
     assert "not-the-token" not in str(result.summary.failure)
 
 
-@pytest.mark.parametrize("request_number", [2, 4, 9, 14])
+@pytest.mark.parametrize("request_number", [2, 4, 12])
 def test_a_token_revoked_midway_ends_the_sync_and_marks_nothing_as_deleted(
     request_number: int, serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     warehouse.sync(linq)
     world.delete_contact(world.listed()["contacts"][0]["id"])
@@ -154,7 +158,7 @@ def test_a_token_revoked_midway_ends_the_sync_and_marks_nothing_as_deleted(
 def test_an_organisation_that_is_refused_everything_is_told_which_token_to_ask_about(
     serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     warehouse.sync(linq)
     before = warehouse.everything()
@@ -169,7 +173,7 @@ def test_an_organisation_that_is_refused_everything_is_told_which_token_to_ask_a
 def test_a_refused_request_is_told_with_linqs_reason_but_no_secret_in_it(
     status: int, serve: Serve, warehouse: Warehouse
 ) -> None:
-    linq = serve(small_world())
+    linq = serve(tiny_world())
     told = f"page {{}} is too far for {TOKEN} of +1 (202) 555-0100, ann@example.com"
     body = f'{{"errors":[{{"status":{status},"title":"No","detail":"{told}"}}]}}'
     linq.faults = [Fault(path=f"{settings.CONTACTS}$", status=status, body=body)]
@@ -181,7 +185,7 @@ def test_a_refused_request_is_told_with_linqs_reason_but_no_secret_in_it(
 
 
 def test_some_broken_chats_stop_neither_the_others_nor_each_other(serve: Serve, warehouse: Warehouse) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     ids = chat_ids(world)
     linq.faults = [
@@ -203,11 +207,33 @@ def test_some_broken_chats_stop_neither_the_others_nor_each_other(serve: Serve, 
     assert_mirrors(warehouse, world)
 
 
+def test_a_chat_whose_total_never_agrees_with_its_messages_is_stored_and_named_but_has_no_cursor(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = tiny_world()
+    linq = serve(world)
+    restless = chat_ids(world)[2]
+    # Page 1 promises one page more than there is, again and again; page 2 knows better.
+    linq.faults = [messages_fail(restless, kind="growing_total", page=1)]
+    result = warehouse.sync(linq)
+    assert (result.exit_code, result.summary.failure) == (3, None)
+    assert result.summary.skipped == [
+        f"chat {restless}: kept changing while it was read; the next sync reads it again"
+    ]
+    assert_mirrors(warehouse, world)
+    assert {row["chat_id"] for row in warehouse.rows("chat_syncs")} == set(chat_ids(world)) - {restless}
+    linq.faults = []
+    linq.clear_requests()
+    assert warehouse.sync(linq).exit_code == 0
+    assert chats_asked_for(linq) == 1
+    assert_mirrors(warehouse, world)
+
+
 @pytest.mark.parametrize("kind", [{"status": 503}, {"kind": "reset"}], ids=["503", "reset"])
 def test_an_outage_midway_keeps_the_chats_that_were_complete_and_the_next_sync_reads_the_rest(
     kind: dict[str, Any], serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world(chats=40, messages=800)
+    world = small_world(chats=40, messages=200)
     linq = serve(world)
     linq.faults = [Fault(path="/chat_messages$", occurrence=21, times=10_000, **kind)]
     result = warehouse.sync(linq, limits=with_limits(concurrency=4))
@@ -231,7 +257,7 @@ def limited(result: Result) -> None:
 def test_a_limit_that_never_ends_is_waited_for_no_longer_than_the_option_allows(
     serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world(chats=40, messages=800)
+    world = small_world(chats=40, messages=200)
     linq = serve(world)
     linq.faults = [Fault(path="/chat_messages$", occurrence=21, times=10_000, status=429)]
     limits = with_limits(concurrency=4, backoff_seconds=0.02, max_backoff_seconds=0.02, max_wait_seconds=0.2)
@@ -249,7 +275,7 @@ def test_a_limit_that_never_ends_is_waited_for_no_longer_than_the_option_allows(
 
 @pytest.mark.parametrize("path", [settings.PHONE_NUMBERS, settings.CHATS, settings.CONTACTS])
 def test_a_wait_that_is_longer_than_allowed_is_not_even_begun(path: str, serve: Serve, warehouse: Warehouse) -> None:
-    linq = serve(small_world())
+    linq = serve(tiny_world())
     linq.faults = [Fault(path=f"{path}$", status=429, headers={"Retry-After": "3600"})]
     result = warehouse.sync(linq, max_wait_seconds=60, limits=None)
     limited(result)
@@ -261,7 +287,7 @@ def test_a_wait_that_is_longer_than_allowed_is_not_even_begun(path: str, serve: 
 def test_a_redirect_to_another_host_is_not_followed_and_the_token_never_gets_there(
     status: int, serve: Serve, warehouse: Warehouse
 ) -> None:
-    linq, elsewhere = serve(small_world()), serve(World.empty())
+    linq, elsewhere = serve(tiny_world()), serve(World.empty())
     location = f"{elsewhere.base_url}{settings.PHONE_NUMBERS}"
     linq.faults = [Fault(kind="redirect", status=status, location=location)]
     result = warehouse.sync(linq)
@@ -281,7 +307,7 @@ def endless(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_list_that_grows_as_fast_as_it_is_read_is_given_up(serve: Serve, warehouse: Warehouse) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     linq.faults = [Fault(path=f"{settings.CONTACTS}$", kind="mutate", mutate=endless)]
     result = warehouse.sync(linq)
@@ -294,7 +320,7 @@ def test_a_list_that_grows_as_fast_as_it_is_read_is_given_up(serve: Serve, wareh
 def test_no_numbers_at_all_are_believed_only_when_they_were_never_known_or_it_is_said_to_be_meant(
     serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     linq.faults = [Fault(path=f"{settings.PHONE_NUMBERS}$", kind="empty_page", occurrence=1)]
     assert warehouse.sync(linq).exit_code == 0
@@ -323,7 +349,7 @@ def test_totals_that_one_page_lacks_do_not_make_a_long_list_endless(serve: Serve
 
 
 def test_what_linq_refuses_is_counted_once_however_often_it_is_met(serve: Serve, warehouse: Warehouse) -> None:
-    world = small_world()
+    world = tiny_world()
     linq = serve(world)
     refused = chat_ids(world)[:5]
     linq.faults = [messages_fail(chat_id, 404) for chat_id in refused]

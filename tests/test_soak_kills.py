@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from linq_source.simulator import Simulator, World
-from tests.processes import started
+from tests.processes import Process, started, wait_until
 from tests.support import OLD, PARENTS, Warehouse, small_world
 
 Serve = Callable[..., Simulator]
@@ -78,19 +78,22 @@ def kill_at_random(
 ) -> Tally:
     """Kill one to three runs in a row, then let one end and compare, again and again."""
     tally = Tally()
-    length = 3.0
+    length = 2.0
     while tally.kills < kills:
         for _ in range(min(rng.randint(1, 3), kills - tally.kills)):
             let_something_happen(world, rng)
-            tally.kills += killed(warehouse, linq, rng.uniform(0.3, 1.0) * length, tally, **environment)
-        begun = time.monotonic()
+            # Random, but spread over the whole of a run however few they are.
+            share = (tally.kills * 0.618 + 0.4 + 0.2 * rng.random()) % 1
+            tally.kills += killed(warehouse, linq, share * length, tally, **environment)
+        linq.clear_requests()
         with started(warehouse, linq, *OPTIONS, **environment) as process:
+            begun = wait_for_first_request(linq, process)
             try:
                 _, errors = process.communicate(timeout=200)
             except subprocess.TimeoutExpired:
                 errors = "it never ended"
         tally.runs += 1
-        length = 0.7 * length + 0.3 * (time.monotonic() - begun + 1.0)
+        length = 0.7 * length + 0.3 * (time.monotonic() - begun)
         if process.returncode != 0 or errors:
             tally.stuck += 1
             sys.stdout.write(f"\nstuck: exit code {process.returncode}: {errors}\n")
@@ -99,8 +102,10 @@ def kill_at_random(
 
 
 def killed(warehouse: Warehouse, linq: Simulator, after: float, tally: Tally, **environment: str) -> bool:
-    """Start a run and kill it after some seconds; False when it had ended by then."""
+    """Start a run and kill it some seconds after its first request; False when it had ended by then."""
+    linq.clear_requests()
     with started(warehouse, linq, *OPTIONS, **environment) as process:
+        wait_for_first_request(linq, process)
         try:
             process.communicate(timeout=after)
         except subprocess.TimeoutExpired:
@@ -111,6 +116,12 @@ def killed(warehouse: Warehouse, linq: Simulator, after: float, tally: Tally, **
     tally.killed_after_seconds.append(after)
     tally.kills_while_writing += warehouse.path.with_name(warehouse.path.name + ".wal").exists()
     return True
+
+
+def wait_for_first_request(linq: Simulator, process: Process) -> float:
+    """Wait until a run has done more than be imported; return when that was."""
+    wait_until(lambda: linq.requests or process.poll() is not None)
+    return time.monotonic()
 
 
 def count_harm(warehouse: Warehouse, world: World, tally: Tally) -> None:
@@ -146,8 +157,8 @@ def count_harm(warehouse: Warehouse, world: World, tally: Tally) -> None:
 def report(tally: Tally) -> None:
     after = sorted(tally.killed_after_seconds)
     sys.stdout.write(
-        f"\n{tally.kills} kills, {after[0]:.1f} to {after[-1]:.1f} s after the start, {tally.kills_while_writing} of "
-        f"them while the database was being written; {tally.runs} runs that ended: "
+        f"\n{tally.kills} kills, {after[0]:.1f} to {after[-1]:.1f} s after the first request, "
+        f"{tally.kills_while_writing} of them while the database was being written; {tally.runs} runs that ended: "
         f"{tally.lost} rows lost or wrong, {tally.twice} twice, {tally.stuck} runs stuck\n"
     )
 

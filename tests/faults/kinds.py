@@ -37,6 +37,8 @@ class Kind:
     """Whether the other chats are still read where it lasts in one chat."""
     passing: dict[str, Any] | None = None
     limits: dict[str, Any] = field(default_factory=dict)
+    is_rare: bool = False
+    """Whether it is much like another kind, so that the whole matrix alone holds it."""
     real_size: int | None = None
     """The size that it is met with in the whole matrix, under the limits of production."""
 
@@ -74,7 +76,7 @@ KINDS = (
     Kind("401", _status(401), NO_TOKEN, heals=False, goes_on=False),
     Kind("403", _status(403), FORBIDDEN, heals=False),
     Kind("404", _status(404), GONE, heals=False),
-    Kind("400", _status(400), REFUSED, heals=False, goes_on=False),
+    Kind("400", _status(400), REFUSED, heals=False, goes_on=False, is_rare=True),
     Kind("422", _status(422), REFUSED, heals=False, goes_on=False),
     Kind("429, seconds", _after("7"), passing=_after("0"), limits=_PATIENT),
     Kind(
@@ -85,22 +87,22 @@ KINDS = (
     ),
     Kind("429, garbage", _after("soon, I promise")),
     Kind("429, nothing", _status(429)),
-    Kind("408", _status(408)),
+    Kind("408", _status(408), is_rare=True),
     Kind("500", _status(500)),
     Kind("502", _status(502)),
     Kind("503, seconds", _status(503, headers={"Retry-After": "7"}), passing=_status(503), limits=_PATIENT),
     Kind("504", _status(504)),
-    Kind("520 without a body", _status(520, body=b"")),
+    Kind("520 without a body", _status(520, body=b""), is_rare=True),
     Kind("HTML, 200", {"kind": "html"}),
     Kind("HTML, 502", {"kind": "html", "status": 502}),
     Kind("error body, 200", {"kind": "error_body_200"}),
-    Kind("error body naming 503, 200", _body(_ERROR % 503)),
+    Kind("error body naming 503, 200", _body(_ERROR % 503), is_rare=True),
     Kind("error body of the other format, 200", _body(_STANDARD % 500)),
     Kind("error body naming 401, 200", _body(_ERROR % 401), NO_TOKEN, heals=False, goes_on=False),
     Kind("204", _body(b"", status=204)),
     Kind("no body, 200", _body(b"")),
-    Kind("null, 200", _body(b"null")),
-    Kind("a list, 200", _body(b"[]")),
+    Kind("null, 200", _body(b"null"), is_rare=True),
+    Kind("a list, 200", _body(b"[]"), is_rare=True),
     Kind("bytes that are no text", _body(b'{"data":["\xff\xfe"]}')),
     Kind("a body that does not decompress", _body(b"{}", headers={"Content-Encoding": "gzip"})),
     Kind("empty page", {"kind": "empty_page"}, RETRIED | {"phone_numbers": 3}, unnoticed=("phone_numbers",)),
@@ -137,5 +139,12 @@ KINDS = (
     Kind("hang", {"kind": "hang"}, limits=_SLOW),
     Kind("one byte at a time", {"kind": "drip"}, limits=_SLOW),
     Kind("302 to another host", {"kind": "redirect"}, REFUSED, heals=False, goes_on=False),
-    Kind("308 to another host", {"kind": "redirect", "status": 308}, REFUSED, heals=False, goes_on=False),
+    Kind(
+        "308 to another host",
+        {"kind": "redirect", "status": 308},
+        REFUSED,
+        heals=False,
+        goes_on=False,
+        is_rare=True,
+    ),
 )
