@@ -6,8 +6,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from random import Random
+from time import monotonic, time_ns
 from typing import NoReturn
 
+from .deliveries import Deliveries
+from .life import happen
 from .server import Simulator
 from .world import World
 
@@ -40,17 +44,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"Cannot listen on {options.host} port {options.port} (--host, --port): {error}\n")
         return 1
+    # Not by --seed: event ids must differ from those of the last run, whose receiver may still know them.
+    deliveries = Deliveries(world, seed=time_ns())
     try:
+        deliveries.start()
         sys.stdout.write(
             f"Linq simulator at {simulator.base_url}; point the connector at it with "
             f"SOURCES__LINQ__BASE_URL={simulator.base_url} "
             f"SOURCES__LINQ__INTEGRATION_TOKEN={options.token}\n"
         )
         sys.stdout.flush()
-        threading.Event().wait()
+        _live(world, options.live, options.seed)
     finally:
+        deliveries.stop(drain=False)
         simulator.stop()
     return 0
+
+
+def _live(world: World, events_per_second: float, seed: int) -> None:
+    """Have something happen in the world that often, for ever; nothing at 0."""
+    rng, never = Random(seed), threading.Event()
+    due_at = monotonic()
+    while True:
+        due_at += 1 / events_per_second if events_per_second else math.inf
+        pause = due_at - monotonic()
+        if pause > 0:
+            never.wait(min(pause, threading.TIMEOUT_MAX))
+        happen(world, rng)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-ms", type=_between(0, 600_000, float), default=0.0, help="delay of each answer")
     parser.add_argument(
         "--requests-per-second", type=_between(0.001, 1_000_000, float), help="above it, 429 (no limit)"
+    )
+    parser.add_argument(
+        "--live",
+        type=_between(0, 1_000, float),
+        default=0.0,
+        metavar="EVENTS_PER_SECOND",
+        help="how often something new happens, told to webhook subscriptions too (%(default)s)",
     )
     return parser
 

@@ -138,13 +138,15 @@ class Writer:
 
     def _attachments(self) -> tuple[Attachment, ...]:
         count = 1 if self._random() < 0.85 else 2
-        return tuple(self._attachment() for _ in range(count))
+        return tuple(made_up_file(self._rng) for _ in range(count))
 
-    def _attachment(self) -> Attachment:
-        bits = self._rng.getrandbits(128)
-        code = f"{bits:032x}"
-        name, mime_type, size = _FILES[bits % len(_FILES)]
-        filename = name % (bits % 9973)
-        file_id = f"{code[:8]}-{code[8:12]}-4{code[13:16]}-a{code[17:20]}-{code[20:]}"
-        url = f"https://files.example.com/attachments/{code[:12]}/{filename}"
-        return Attachment(file_id, url, filename, mime_type, size // 2 + bits % size)
+
+def made_up_file(rng: Random) -> Attachment:
+    """A photo, a document or a recording that exists nowhere."""
+    bits = rng.getrandbits(128)
+    code = f"{bits:032x}"
+    name, mime_type, size = _FILES[bits % len(_FILES)]
+    filename = name % (bits % 9973)
+    file_id = f"{code[:8]}-{code[8:12]}-4{code[13:16]}-a{code[17:20]}-{code[20:]}"
+    url = f"https://files.example.com/attachments/{code[:12]}/{filename}"
+    return Attachment(file_id, url, filename, mime_type, size // 2 + bits % size)
