@@ -67,6 +67,12 @@ def integers(table: pa.Table, name: str) -> list[int]:
     return values
 
 
+def texts(table: pa.Table, name: str) -> list[str]:
+    """Return a column of texts that holds no null."""
+    values: list[Any] = table[name].to_pylist()
+    return values
+
+
 def _query(sql: str, **tables: pa.Table) -> AnyArray:
     with _engine().cursor() as connection:
         for name, table in tables.items():

@@ -12,7 +12,7 @@ from linq_source.changes import changed_rows, integers, live, missing_rows, with
 from linq_source.context import Context
 from linq_source.errors import ForbiddenError, NotFoundError, UnavailableError
 from linq_source.pages import identity
-from linq_source.plan import ChatRead, Reason
+from linq_source.plan import ChatRead
 from linq_source.reader import ChatPart
 from linq_source.rows import CHILDREN, Batch
 from linq_source.settle import Judgement, Verdict, judge
@@ -70,7 +70,7 @@ class ChatReads:
                 self._skip_or_raise(part)
             else:
                 self._pending.append(part)
-                self._context.summary.messages_read += len(part.rows)
+                self._context.summary.messages_read += len(part.rows) + len(part.marked)
             self._context.summary.chats_done += part.is_last
             self._context.on_progress()
             if sum(len(part.rows) for part in self._pending) >= self._batch_rows or not self._outstanding:
@@ -194,23 +194,25 @@ class ChatReads:
         self._context.rejects.note_whole((MESSAGES, *(table for table, _ in CHILDREN)), whole)
 
     def _shape(self, parts: list[ChatPart]) -> Batch:
-        rows = [row for part in parts for row in part.rows]
-        chat_ids = [part.read.chat_id for part in parts for _ in part.rows]
+        rows = [row for part in parts for row in _all_rows(part)]
+        chat_ids = [part.read.chat_id for part in parts for _ in _all_rows(part)]
         return self._context.shaper.messages(rows, chat_ids, self._context.our_numbers)
 
     def _stored(self, parts: list[ChatPart]) -> pa.Table:
         """Return the stored messages that the parts can be compared with."""
         memory = self._context.memory
         found = [MESSAGES.schema.empty_table()]
-        complete = [part.read for part in parts if not part.is_streamed]
+        complete = [part.read for part in parts if not part.is_streamed and part.read.has_range]
         whole = [read.chat_id for read in complete if not read.after]
         found.append(memory.rows_of(MESSAGES, "chat_id", whole))
         if windows := [read for read in complete if read.after]:
             since = min(read.after for read in windows if read.after)
             clause = f"(sent_at >= '{since:%Y-%m-%d %H:%M:%S}+00:00' or sent_at is null)"
             found.append(memory.rows_of(MESSAGES, "chat_id", [read.chat_id for read in windows], clause))
-        ids = [int(key) for part in parts if part.is_streamed for row in part.rows if _is_id(key := identity(row))]
-        found.append(memory.rows_of(MESSAGES, "id", ids))
+        alone = [row for part in parts for row in (_all_rows(part) if part.is_streamed else part.marked)]
+        known = {message_id for table in found for message_id in integers(table, "id")}
+        ids = {int(key) for row in alone if _is_id(key := identity(row))} - known
+        found.append(memory.rows_of(MESSAGES, "id", sorted(ids)))
         return pa.concat_tables(found, promote_options="default")
 
     def _changes(self, batch: Batch, stored: pa.Table) -> Batch:
@@ -254,9 +256,7 @@ class ChatReads:
         is_cut = read.before is not None
         row = {
             "chat_id": read.chat_id,
-            "newest_sent_at": newest.get(read.chat_id)
-            if read.is_whole
-            else _later(before.newest_sent_at if before else None, newest.get(read.chat_id)),
+            "newest_sent_at": _newest_of(read, newest.get(read.chat_id)),
             "read_from": context.options.start_date if read.is_whole else (before.read_from if before else None),
             "message_count": judgement.known if count is None or is_cut else count,
             "listed_count": judgement.known,
@@ -269,7 +269,7 @@ class ChatReads:
             return None
         told = ("newest_sent_at", "read_from", "message_count", "listed_count", "listing_hash")
         is_same = before is not None and all(getattr(before, name) == row[name] for name in told)
-        must_tell = read.reason is Reason.MARKED or (read.is_whole and context.options.recheck_hours > 0)
+        must_tell = read.is_marked or (read.is_whole and context.options.recheck_hours > 0)
         return None if is_same and not must_tell else row
 
     def _hold(self, gone: frozenset[int], cursor: dict[str, Any], stored: pa.Table, *, is_streamed: bool) -> None:
@@ -299,6 +299,19 @@ class ChatReads:
             if self._remembers:
                 changes[CHAT_SYNCS.name] = _cursor_table(self._held_cursors)
             yield changes
+
+
+def _all_rows(part: ChatPart) -> list[Any]:
+    """Return the rows of a part, then the marked ones that are not among them."""
+    return part.rows + [row for row in part.marked if identity(row) not in part.ids] if part.marked else part.rows
+
+
+def _newest_of(read: ChatRead, newest: datetime | None) -> datetime | None:
+    """Return how far a chat is stored without a gap, after a read that showed messages up to `newest`."""
+    before = read.stored.newest_sent_at if read.stored else None
+    if not read.has_range:
+        return before
+    return newest if read.is_whole else _later(before, newest)
 
 
 def _departed(messages: pa.Table) -> set[int]:

@@ -7,18 +7,22 @@ load that wrote them was completed.
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.sql_client import SqlClientBase
 
+from linq_source.analytics.views import PRESENT, VERSION_VIEW, version
 from linq_source.changes import integers
-from linq_source.plan import ChatSync
+from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK_EVENTS
+from linq_source.plan import ChatSync, Mark
 from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
 from linq_source.times import TIMESTAMP, AnyField
 
 OpenClient = Callable[[], SqlClientBase[Any]]
+
+Key = TypeVar("Key", int, str)
 
 _KEYS_PER_QUERY = 5_000
 
@@ -120,9 +124,77 @@ class Memory:
         found = self._query(sql, table)
         return table.schema.empty_table() if found is None else conform(found, table)
 
+    def has_current_views(self) -> bool:
+        """Whether all views that can be made of the stored tables stand there, as this version makes them."""
+        assert self._client, "Memory is read only while it is entered"
+        name = self._client.make_qualified_table_name(VERSION_VIEW)
+        try:
+            [(found,)] = self._client.execute_sql(f"select version from {name}") or [("",)]
+        except DestinationUndefinedEntity:
+            return False
+        present = {name for (name,) in self._client.execute_sql(PRESENT, self._client.dataset_name) or []}
+        return bool(found == version(present))
+
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""
         return self._query(f"select * from {{{table.name}}} where 1 = 0", table) is not None
+
+    def marks(self) -> dict[int, list[Mark]]:
+        """What events told of messages since their chats were last read, by chat.
+
+        An event counts as read once its chat was read by a sync that began after the event was committed here:
+        that sync knew of it. The clock of whoever received it does not come into it.
+        """
+        is_marking = " or ".join(f"e.event_type like '{pattern}'" for pattern in MARKING_EVENTS)
+        sql = (
+            "select distinct e.chat_id, e.message_id, "
+            "coalesce(m.sent_at, max(e.message_sent_at) over (partition by e.message_id)) as sent_at "
+            f"from {{{WEBHOOK_EVENTS.name}}} e "
+            "join {_dlt_loads} el on el.load_id = e._dlt_load_id and el.status = 0 "
+            f"left join (select c.chat_id, c.synced_at from {{{CHAT_SYNCS.name}}} c "
+            "join {_dlt_loads} l on l.load_id = c._dlt_load_id where l.status = 0) s on s.chat_id = e.chat_id "
+            f"left join {{{MESSAGES.name}}} m on m.id = e.message_id "
+            f"where e.chat_id is not null and ({is_marking}) "
+            "and (s.synced_at is null or el.inserted_at >= s.synced_at)"
+        )
+        found = self._query(sql, WEBHOOK_EVENTS)
+        marks: dict[int, list[Mark]] = {}
+        if found is not None:
+            columns = (found["chat_id"], found["message_id"], found["sent_at"].cast(TIMESTAMP))
+            for chat_id, message_id, sent_at in zip(*(column.to_pylist() for column in columns), strict=True):
+                marks.setdefault(chat_id, []).append(Mark(message_id, sent_at))
+        return marks
+
+    def contacts_told_at(self) -> datetime | None:
+        """When the newest event about a contact was committed."""
+        sql = (
+            f"select max(l.inserted_at) as newest from {{{WEBHOOK_EVENTS.name}}} e "
+            "join {_dlt_loads} l on l.load_id = e._dlt_load_id and l.status = 0 where e.event_type like 'contact.%'"
+        )
+        found = self._query(sql, WEBHOOK_EVENTS)
+        newest: list[Any] = [] if found is None else found["newest"].cast(TIMESTAMP).to_pylist()
+        return newest[0] if newest else None
+
+    def fingerprints(self, event_ids: Sequence[str]) -> dict[str, str]:
+        """The fingerprints of those events that completed loads have stored, by id."""
+        known: dict[str, str] = {}
+        for part in _parts(event_ids):
+            sql = (
+                f"select e.event_id, e.fingerprint from {{{WEBHOOK_EVENTS.name}}} e "
+                f"join {{_dlt_loads}} l on l.load_id = e._dlt_load_id and l.status = 0 "
+                f"where e.event_id in ({_quoted(part)})"
+            )
+            if (found := self._query(sql, WEBHOOK_EVENTS)) is not None:
+                known.update(zip(*(column.to_pylist() for column in found.columns), strict=True))
+        return known
+
+    def calls(self, call_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The stored rows of some calls."""
+        return self.rows(CALLS, f"id in ({_quoted(call_ids)})").to_pylist() if call_ids else []
+
+    def loaded_files(self) -> set[str]:
+        """The names of the files of events that completed loads have loaded."""
+        return {row["file_name"] for row in self._believed(EVENT_FILES)}
 
     def _believed(self, table: Table) -> list[dict[str, Any]]:
         sql = (
@@ -137,7 +209,7 @@ class Memory:
         if table.name in self._empty:
             return None
         assert self._client, "Memory is read only while it is entered"
-        in_query = (table.name, MESSAGES.name, "_dlt_loads")
+        in_query = (table.name, MESSAGES.name, CHAT_SYNCS.name, "_dlt_loads")
         names = {name: self._client.make_qualified_table_name(name) for name in in_query}
         try:
             with self._client.execute_query(sql.format(**names)) as cursor:
@@ -170,6 +242,10 @@ def conform(found: pa.Table, table: Table) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _parts(keys: Sequence[int]) -> Iterable[Sequence[int]]:
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+
+
+def _parts(keys: Sequence[Key]) -> Iterable[Sequence[Key]]:
     for start in range(0, len(keys), _KEYS_PER_QUERY):
         yield keys[start : start + _KEYS_PER_QUERY]

@@ -1,12 +1,20 @@
 """Which chats to read, and from when: a pure decision from what is stored and what Linq lists."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from linq_source import settings
+
 OVERLAP = timedelta(seconds=1)
 """The second of a cursor is always read again: `after` may be exclusive, and times are cut to seconds."""
+
+_NEAR = timedelta(hours=1)
+"""Marked messages at most so far apart are asked for together."""
+
+_MANY = 10_000
+"""What a chat is taken to hold that Linq does not count."""
 
 _DAWN = datetime.min.replace(tzinfo=UTC) + OVERLAP
 
@@ -46,6 +54,15 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A message of which an event told something that no sync has read since."""
+
+    message_id: int | None
+    sent_at: datetime | None
+    """When the message was sent; None where neither the event nor what is stored tells."""
+
+
+@dataclass(frozen=True)
 class Policy:
     """How eagerly chats are read."""
 
@@ -68,6 +85,12 @@ class ChatRead:
     is_whole: bool
     """Whether this read shows every message of the chat that the policy wants."""
     stored: ChatSync | None
+    has_range: bool = True
+    """False where nothing but the marked messages is read."""
+    is_marked: bool = False
+    """Whether events told of changes that this read serves."""
+    marks: tuple[Mark, ...] = ()
+    """The marked messages outside the range, each read by its own instant."""
 
     @property
     def chat_id(self) -> int:
@@ -92,14 +115,29 @@ class ChatRead:
         return self.listing.message_count + self.stored.listed_count - self.stored.message_count
 
 
-def plan(listings: Iterable[Listing], stored: Mapping[int, ChatSync], policy: Policy) -> list[ChatRead]:
+def plan(
+    listings: Iterable[Listing],
+    stored: Mapping[int, ChatSync],
+    policy: Policy,
+    marks: Mapping[int, Sequence[Mark]] | None = None,
+) -> list[ChatRead]:
     """Return the chats to read, in the order listed."""
-    reads = (plan_one(listing, stored.get(listing.chat_id), policy) for listing in listings)
+    marks = marks or {}
+    reads = (
+        plan_one(listing, stored.get(listing.chat_id), policy, marks.get(listing.chat_id, ())) for listing in listings
+    )
     return [read for read in reads if read]
 
 
-def plan_one(listing: Listing, stored: ChatSync | None, policy: Policy) -> ChatRead | None:
+def plan_one(
+    listing: Listing, stored: ChatSync | None, policy: Policy, marks: Sequence[Mark] = ()
+) -> ChatRead | None:
     """Return how to read one chat, or None where nothing says that it could have changed."""
+    read = _plan_unmarked(listing, stored, policy)
+    return _serve_marks(read, listing, stored, policy, marks) if marks else read
+
+
+def _plan_unmarked(listing: Listing, stored: ChatSync | None, policy: Policy) -> ChatRead | None:
     if stored is None or policy.is_full_refresh or _reaches_further_back(policy.start, stored):
         return whole(listing, stored, policy, Reason.NEW)
     if stored.newest_sent_at is None:
@@ -120,10 +158,59 @@ def plan_one(listing: Listing, stored: ChatSync | None, policy: Policy) -> ChatR
     return ChatRead(listing, reason, after, policy.end, is_whole=False, stored=stored)
 
 
+def _serve_marks(
+    read: ChatRead | None, listing: Listing, stored: ChatSync | None, policy: Policy, marks: Sequence[Mark]
+) -> ChatRead:
+    """Return `read`, widened until it serves every mark that lies within the policy's dates."""
+    if read and read.is_whole:
+        return replace(read, is_marked=True)
+    if read is None and any(mark.sent_at is None for mark in marks):
+        # Of a message that is not stored, though nothing was added: only the whole chat tells.
+        return replace(whole(listing, stored, policy, Reason.MARKED), is_marked=True)
+    # Where the chat is read anyway, a message that is not stored is new, or the count will not add up.
+    left = tuple(
+        mark for mark in marks if mark.sent_at and not _shows(read, mark.sent_at) and _is_wanted(mark.sent_at, policy)
+    )
+    pages = -(-(listing.message_count or _MANY) // settings.PER_PAGE)
+    if left and len(windows(left)) + (read is not None) >= pages:
+        # No dearer, and it shows everything.
+        return replace(whole(listing, stored, policy, read.reason if read else Reason.MARKED), is_marked=True)
+    if read:
+        return replace(read, is_marked=True, marks=left)
+    return ChatRead(
+        listing, Reason.MARKED, None, None, is_whole=False, stored=stored, has_range=False, is_marked=True, marks=left
+    )
+
+
+def _shows(read: ChatRead | None, sent_at: datetime) -> bool:
+    return read is not None and read.after is not None and sent_at >= read.after + OVERLAP
+
+
+def _is_wanted(sent_at: datetime, policy: Policy) -> bool:
+    return not (policy.start and sent_at < policy.start) and not (policy.end and sent_at >= policy.end)
+
+
 def whole(listing: Listing, stored: ChatSync | None, policy: Policy, reason: Reason) -> ChatRead:
     """Return the read of a whole chat, as far as the policy's dates allow."""
     after = earlier(policy.start) if policy.start else None
     return ChatRead(listing, reason, after, policy.end, is_whole=True, stored=stored)
+
+
+def whole_instead(read: ChatRead) -> ChatRead:
+    """Return a read of all that was ever wanted of a chat, in place of a read of its marked messages."""
+    start = read.stored.read_from if read.stored else None
+    after = earlier(start) if start else None
+    return replace(read, is_whole=True, has_range=True, after=after, marks=())
+
+
+def windows(marks: Iterable[Mark]) -> list[tuple[datetime, datetime]]:
+    """Return from when until when to ask for the marked messages, those near each other in one request."""
+    found: list[tuple[datetime, datetime]] = []
+    for instant in sorted(mark.sent_at for mark in marks if mark.sent_at):
+        second = instant.replace(microsecond=0)
+        first = found.pop()[0] if found and second - found[-1][1] <= _NEAR else earlier(second)
+        found.append((first, second + 2 * OVERLAP))
+    return found
 
 
 def earlier(instant: datetime) -> datetime:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,8 +18,8 @@ from linq_source import settings
 from linq_source.client import Counters, LinqClient
 from linq_source.errors import LinqError
 from linq_source.listing import listing_of
-from linq_source.pages import MAX_PASSES, Params, Tally, Walk, identity
-from linq_source.plan import ChatRead, Listing
+from linq_source.pages import MAX_PASSES, Params, Tally, Walk, identity, read_list
+from linq_source.plan import ChatRead, Listing, whole_instead, windows
 from linq_source.strict_json import BrokenBodyError
 from linq_source.times import to_query
 
@@ -46,6 +47,8 @@ class ChatPart:
     """Identities of every message listed; said by the last part."""
     is_recounted: bool = False
     """Whether Linq's count was asked for again after the list was read."""
+    marked: list[Any] = field(default_factory=list)
+    """Messages outside the range, of which events told; they say nothing about the count."""
     error: LinqError | None = None
     room: int = 0
     """How many of the rows that may be read ahead it stands for until it is taken."""
@@ -211,19 +214,31 @@ class Reader:
         count = read.listing.message_count
         room = await self._make_room(min(count, PART_ROWS) if read.is_whole and count else settings.PER_PAGE)
         try:
+            read, marked = await self._read_marks(read)
             async with aclosing(self._walk(read, is_recounted=is_recounted)) as parts:
                 async for part in parts:
-                    await self._parts.put(replace(part, room=room))
+                    await self._parts.put(replace(part, room=room, marked=marked))
+                    marked = []
                     room = 0 if part.is_last else await self._make_room(PART_ROWS)
         except LinqError as error:
             await self._parts.put(ChatPart(read, [], error=error, room=room))
 
+    async def _read_marks(self, read: ChatRead) -> tuple[ChatRead, list[Any]]:
+        """Read the marked messages by their instants; where one is not found so, the chat is to be read whole."""
+        path, found = settings.chat_messages_path(read.chat_id), dict[str, Any]()
+        for after, before in windows(read.marks):
+            listed = await read_list(self._client, path, _params(after, before), "data")
+            found.update((identity(row), row) for row in listed.rows)
+        wanted = {str(mark.message_id) for mark in read.marks if mark.message_id is not None}
+        if wanted <= found.keys():
+            return read, list(found.values())
+        return whole_instead(read), []
+
     async def _walk(self, read: ChatRead, *, is_recounted: bool) -> AsyncGenerator[ChatPart, None]:
-        params: Params = {"sort": "asc"}
-        if read.after:
-            params["after"] = to_query(read.after)
-        if read.before:
-            params["before"] = to_query(read.before)
+        if not read.has_range:
+            yield ChatPart(read, [])
+            return
+        params = _params(read.after, read.before)
         union: dict[str, Any] = {}
         earlier: Tally | None = None
         for number in range(1, MAX_PASSES + 1):
@@ -257,8 +272,16 @@ class Reader:
         if read.is_whole or again.expected_count == known:
             await self._parts.put(replace(part, read=again, is_recounted=True))
             return
-        whole = replace(again, is_whole=True, after=None)
-        await self._read(whole, is_recounted=True)
+        await self._read(replace(again, is_whole=True, after=None, marks=()), is_recounted=True)
+
+
+def _params(after: datetime | None, before: datetime | None) -> Params:
+    params: Params = {"sort": "asc"}
+    if after:
+        params["after"] = to_query(after)
+    if before:
+        params["before"] = to_query(before)
+    return params
 
 
 def _read_chat(body: Any) -> Listing:

@@ -1,7 +1,7 @@
 """The dlt resources: one for each table, all fed by one unselected parent that reads Linq once for all of them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dlt
@@ -31,9 +31,21 @@ _LOAD_ID = pa.field("_dlt_load_id", TEXT, nullable=False)
 
 def build_resources(sync: Sync, *, commit_every: int | None, raises: bool) -> tuple[DltResource, ...]:
     """Return the resources of one sync: the unselected parent, then a transformer for each table."""
-    logging.getLogger("dlt").addFilter(_drop_json_notice)
     parent = dlt.resource(changes, name="changes", selected=False)(sync, commit_every=commit_every, raises=raises)
-    return (parent, *(_transformer(table, parent) for table in TABLES.values()))
+    return with_tables(parent, TABLES.values())
+
+
+def with_tables(parent: DltResource, tables: Iterable[Table]) -> tuple[DltResource, ...]:
+    """Return a resource of batches, followed by a transformer for each table that they may hold."""
+    logging.getLogger("dlt").addFilter(_drop_json_notice)
+    return (parent, *(_transformer(table, parent) for table in tables))
+
+
+def open_memory() -> Memory:
+    """Return the memory of the pipeline that is running; its destination merges in transactions from now on."""
+    pipeline = dlt.current.pipeline()
+    _merge_in_transactions(pipeline.destination)
+    return Memory(lambda: pipeline.sql_client())
 
 
 def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True) -> Iterator[Batch]:
@@ -42,9 +54,7 @@ def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True)
     With `raises`, a sync that gave up fails the run, so that a pipeline of anyone's own never succeeds in
     silence; without it the caller looks at `sync.summary.failure` after the load.
     """
-    pipeline = dlt.current.pipeline()
-    _merge_in_transactions(pipeline.destination)
-    memory = Memory(lambda: pipeline.sql_client())
+    memory = open_memory()
     selected = set(dlt.current.source().selected_resources)
     yield from sync.next_slice(memory, selected, _known_extras(), commit_every=commit_every)
     if raises and sync.summary.failure:

@@ -1,5 +1,6 @@
 """One whole sync as the commands run it: lock, fresh dlt folder, commits in slices, signals, exit code."""
 
+import copy
 import errno
 import hashlib
 import logging
@@ -13,19 +14,23 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import dlt
+from dlt.extract.source import DltSource
 from filelock import FileLock, Timeout
 
 from linq_source import settings
+from linq_source.analytics.views import create_views
 from linq_source.context import Summary
 from linq_source.errors import DestinationError, LinqError, LockedError
 from linq_source.source import sync_source
 from linq_source.sync import Sync
+from linq_source.webhook.event_loader import EventLoader, EventSummary
+from linq_source.webhook.event_source import events_source
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +63,22 @@ class Result:
     signal: int | None = None
     loads: list[str] = field(default_factory=list)
     """Ids of the loads that were committed."""
+    events: EventSummary | None = None
+    """What was loaded of webhook events before, where that was asked for."""
 
 
-def run_sync(sync: Sync, target: Target) -> Result:
-    """Run a sync to its end, committing as it goes.
+@dataclass
+class EventResult:
+    """How a load of events ended."""
+
+    summary: EventSummary
+    seconds: float
+    exit_code: int
+    loads: list[str]
+
+
+def run_sync(sync: Sync, target: Target, events: EventLoader | None = None) -> Result:
+    """Run a sync to its end, committing as it goes; where `events` are given, they are loaded first and served.
 
     Raises LockedError when another run is at work on the same target, DestinationError when the destination
     fails. What Linq fails to deliver does not raise: the result's exit code and summary tell it, since what was
@@ -69,20 +86,27 @@ def run_sync(sync: Sync, target: Target) -> Result:
     """
     started = time.monotonic()
     loads: list[str] = []
-    with (
-        _signals(sync) as caught,
-        locked(target.lock_path),
-        _fresh_folder(target.lock_path) as folder,
-        _quiet_dlt(),
-        _deadline(sync, target),
-        # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
-        ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
-    ):
-        target.check()
-        pool.submit(_load_slices, sync, target, folder, loads).result()
+
+    def work(folder: Path) -> None:
+        if events:
+            _load_events(events, target, folder, loads)
+        try:
+            _load(sync, target, folder, loads, lambda: sync_source(sync, target.commit_every))
+        finally:
+            sync.close()
+
+    def stop() -> None:
+        if events:
+            events.stop()
+        sync.stop()
+
+    with _deadline(sync, target, stop):
+        caught = _run(work, target, stop)
     counters = sync.reader.counters
+    sync.summary.skipped[:0] = events.summary.skipped if events else []
     return Result(
         summary=sync.summary,
+        events=events.summary if events else None,
         seconds=time.monotonic() - started,
         requests=counters.requests,
         retries=counters.retries,
@@ -92,21 +116,79 @@ def run_sync(sync: Sync, target: Target) -> Result:
     )
 
 
-def _load_slices(sync: Sync, target: Target, folder: Path, loads: list[str]) -> None:
+def run_events(events: EventLoader, target: Target) -> EventResult:
+    """Load the files of events that the target does not hold yet, committing as it goes.
+
+    Raises LockedError when another run is at work on the same target, DestinationError when the destination fails.
+    """
+    started = time.monotonic()
+    loads: list[str] = []
+    caught = _run(lambda folder: _load_events(events, target, folder, loads), target, events.stop)
+    exit_code = 128 + caught[0] if caught else 3 if events.summary.skipped else 0
+    return EventResult(events.summary, time.monotonic() - started, exit_code, loads)
+
+
+def _run(work: Callable[[Path], None], target: Target, stop: Callable[[], None]) -> list[int]:
+    """Do `work` in a fresh folder of dlt's, holding the lock; return the signals that came meanwhile."""
+    with (
+        _signals(stop) as caught,
+        locked(target.lock_path),
+        _fresh_folder(target.lock_path) as folder,
+        _quiet_dlt(),
+        # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
+        ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
+    ):
+        target.check()
+        pool.submit(work, folder).result()
+    return caught
+
+
+def _load_events(events: EventLoader, target: Target, folder: Path, loads: list[str]) -> None:
+    destination = copy.copy(target.destination)
+    # Two pipelines that share a staging dataset empty it under each other's hands.
+    destination.config_params = destination.config_params | {"staging_dataset_name_layout": "%s_staging_events"}
+    target = replace(target, destination=destination, pipeline_name=f"{target.pipeline_name}_events")
+    _load(events, target, folder, loads, lambda: events_source(events))
+
+
+def _load(
+    work: Sync | EventLoader, target: Target, folder: Path, loads: list[str], make_source: Callable[[], DltSource]
+) -> None:
+    """Run a source again and again until its work is finished; each run is one commit."""
     try:
         pipeline = dlt.pipeline(
             target.pipeline_name,
-            destination=target.destination,
+            destination=_configured_once(target.destination),
             dataset_name=target.dataset_name,
             pipelines_dir=str(folder),
         )
-        while not sync.is_finished:
-            info = pipeline.run(sync_source(sync, target.commit_every))
-            loads += info.loads_ids
+        while not work.is_finished:
+            loads += pipeline.run(make_source()).loads_ids
+        dialect = pipeline.destination.capabilities().sqlglot_dialect
+        if dialect and work.needs_views:
+            with pipeline.sql_client() as client:
+                create_views(client, dialect)
     except Exception as error:
         raise _plain(error, folder) from error
-    finally:
-        sync.close()
+
+
+def _configured_once(destination: Any) -> Any:
+    # dlt asks a destination for its capabilities some forty times a run, and looks up every setting in every
+    # provider of configuration each time: a third of an idle sync.
+    destination = copy.copy(destination)
+    resolve = destination.configuration
+    known: dict[str, Any] = {}
+
+    def configuration(initial_config: Any, accept_partial: bool = False) -> Any:
+        if not accept_partial:
+            return resolve(initial_config)
+        key = f"{type(initial_config)} {dict(initial_config or {})}"
+        if key not in known:
+            known[key] = resolve(initial_config, accept_partial)
+        return known[key].copy()
+
+    destination.configuration = configuration
+    return destination
 
 
 def _plain(error: BaseException, folder: Path) -> LinqError:
@@ -197,8 +279,8 @@ def _fresh_folder(lock_path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _signals(sync: Sync) -> Iterator[list[int]]:
-    """Stop the sync at the first SIGTERM or Ctrl-C, and the process at the second."""
+def _signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Call `stop` at the first SIGTERM or Ctrl-C, and end the process at the second."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -208,7 +290,7 @@ def _signals(sync: Sync) -> Iterator[list[int]]:
         if caught:
             os._exit(128 + number)
         caught.append(number)
-        sync.stop()
+        stop()
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -219,19 +301,19 @@ def _signals(sync: Sync) -> Iterator[list[int]]:
 
 
 @contextmanager
-def _deadline(sync: Sync, target: Target) -> Iterator[None]:
+def _deadline(sync: Sync, target: Target, stop: Callable[[], None]) -> Iterator[None]:
     minutes = target.max_minutes
     if minutes is None:
         yield
         return
 
-    def stop() -> None:
+    def end() -> None:
         sync.summary.skipped.append(
             f"the sync was stopped after {minutes:g} minutes (--max-minutes); the next run goes on from here"
         )
-        sync.stop()
+        stop()
 
-    timer = threading.Timer(minutes * 60, stop)
+    timer = threading.Timer(minutes * 60, end)
     timer.daemon = True
     timer.start()
     try:

@@ -40,6 +40,8 @@ def judge(
     `stored_is_all` says that `stored` holds the whole chat, not just those that the list can be compared with.
     """
     read = part.read
+    if not read.has_range:
+        return Judgement(Verdict.SETTLED, read.stored.listed_count if read.stored else 0, frozenset())
     gone = frozenset(
         message_id
         for message_id, sent_at in stored.items()

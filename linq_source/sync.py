@@ -51,10 +51,12 @@ class Sync:
     ) -> None:
         self.reader = Reader(make_client)
         self.options = options
-        self.now = now or datetime.now(UTC)
+        self._now = now
         self.summary = Summary()
         self.is_finished = False
         self.is_stopped = False
+        self.needs_views = False
+        """Whether the views are to be created when all is loaded."""
         self.on_progress: Callable[[Summary], None] = lambda _: None
         self._is_open = False
         self._slice_rows: int | None = None
@@ -87,10 +89,12 @@ class Sync:
         self, memory: Memory, selected: Set[str], extras: ExtraColumns, commit_every: int | None
     ) -> Iterator[Batch]:
         if self._stream is None:
-            shaper = Shaper(now=self.now, extras=extras)
+            # Not before the first slice begins: what was known of events by then is what it serves.
+            now = self._now or datetime.now(UTC)
+            shaper = Shaper(now=now, extras=extras)
             self._context = Context(
                 self.options,
-                self.now,
+                now,
                 self.reader,
                 memory,
                 shaper,
@@ -102,7 +106,9 @@ class Sync:
                 self.reader.max_rows_ahead = max(1, commit_every // 8)
                 self._slice_rows = max(1, commit_every * 2 // 5)
             self._stream = self._batches(self._context, selected)
-            yield self._missing_tables(memory, selected)
+            missing = self._missing_tables(memory, selected)
+            self.needs_views = bool(missing) or not memory.has_current_views()
+            yield missing
         self._context.memory = memory
         before = self.summary.messages_read
         for batch in self._stream:
@@ -174,20 +180,23 @@ class Sync:
         for table, wait in lists.items():
             yield from mirror(context, table, wait())
         if CONTACTS in lists and self.options.contacts_hours:
-            row = {"list_name": CONTACTS.name, "synced_at": self.now}
+            row = {"list_name": CONTACTS.name, "synced_at": context.now}
             yield {LIST_SYNCS.name: pa.Table.from_pylist([row], schema=LIST_SYNCS.schema)}
         if chat_lists:
             listings = yield from chat_lists.batches()
             if selected & READ_TABLES:
                 # A cursor speaks for messages, reactions and attachments: with some of them left out it would lie.
                 remembers = selected >= READ_TABLES | {CHAT_SYNCS.name}
-                reads = plan(
-                    listings, context.memory.chat_syncs() if remembers else {}, self.options.policy(self.now)
-                )
+                memory, policy = context.memory, self.options.policy(context.now)
+                stored, marks = (memory.chat_syncs(), memory.marks()) if remembers else ({}, {})
+                reads = plan(listings, stored, policy, marks)
                 self._chat_reads = ChatReads(context, remembers=remembers, batch_rows=self._slice_rows)
                 yield from self._chat_reads.batches(reads)
 
     def _contacts_are_due(self, context: Context) -> bool:
         hours = self.options.contacts_hours
         last = context.memory.list_synced_at(CONTACTS.name) if hours else None
-        return last is None or self.now - last >= timedelta(hours=hours)
+        if last is None or context.now - last >= timedelta(hours=hours):
+            return True
+        told = context.memory.contacts_told_at()
+        return told is not None and told >= last

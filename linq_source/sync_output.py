@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from linq_source.context import Summary
-from linq_source.runner import Result
+from linq_source.event_tables import EVENT_TABLES
+from linq_source.runner import EventResult, Result
 from linq_source.sync import Sync
 from linq_source.tables import TABLES
+from linq_source.webhook.event_loader import EventSummary
 
 
 def as_json(result: Result) -> str:
@@ -20,7 +22,7 @@ def as_json(result: Result) -> str:
         "seconds": round(result.seconds, 3),
         "chats_listed": summary.chats_listed,
         "chats_read": summary.chats_read,
-        "rows": {name: summary.rows.get(name, 0) for name in TABLES},
+        "rows": _rows(result),
         "retries": result.retries,
         "rejected": summary.rejected,
         "unread_times": summary.unread_times,
@@ -31,6 +33,53 @@ def as_json(result: Result) -> str:
     return json.dumps(document)
 
 
+def events_as_json(result: EventResult) -> str:
+    """Return what a load of events did as one JSON object, one line."""
+    summary = result.summary
+    document = {
+        "seconds": round(result.seconds, 3),
+        "files": summary.files,
+        "events": summary.events,
+        "duplicates": summary.duplicates,
+        "misfits": summary.misfits,
+        "rows": {name: summary.rows.get(name, 0) for name in EVENT_TABLES},
+        "skipped": summary.skipped,
+        "exit_code": result.exit_code,
+        "error": None,
+    }
+    return json.dumps(document)
+
+
+def _rows(result: Result) -> dict[str, int]:
+    rows = {name: result.summary.rows.get(name, 0) for name in TABLES}
+    if result.events:
+        rows |= {name: result.events.rows.get(name, 0) for name in EVENT_TABLES}
+    return rows
+
+
+def events_sentence(summary: EventSummary) -> str:
+    """Return what a load of events did, for a person."""
+    again = f" ({summary.duplicates:,} more came again)" if summary.duplicates else ""
+    return f"Loaded {_counted(summary.events, 'event')} from {_counted(summary.files, 'file')}{again}."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def print_events_problems(summary: EventSummary) -> None:
+    """Print on standard error what was skipped or did not fit, a sentence each."""
+    lines = [f"Skipped: {sentence}." for sentence in summary.skipped]
+    if summary.misfits:
+        lines.append(_misfits(summary))
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def _misfits(summary: EventSummary) -> str:
+    return f"Of the events' values {summary.misfits} fit no column and are null; webhook_events.data has them."
+
+
 def print_result(result: Result, where: str, stored: dict[str, int] | None = None) -> None:
     """Print a sentence and a table for a person: rows written by this sync, and rows stored where that is known."""
     from rich.console import Console
@@ -38,6 +87,9 @@ def print_result(result: Result, where: str, stored: dict[str, int] | None = Non
 
     summary = result.summary
     console = Console(soft_wrap=True, highlight=False)
+    rows = _rows(result)
+    if result.events:
+        console.print(events_sentence(result.events), markup=False)
     written = summary.rows.total()
     console.print(
         f"Listed {summary.chats_listed:,} chats, read {summary.chats_read:,} of them"
@@ -50,9 +102,9 @@ def print_result(result: Result, where: str, stored: dict[str, int] | None = Non
     grid.add_column("written", justify="right")
     if stored:
         grid.add_column("stored", justify="right")
-    for name in TABLES:
-        if summary.rows.get(name) or (stored or {}).get(name):
-            cells = [name, f"{summary.rows.get(name, 0):,}"]
+    for name in (*TABLES, *EVENT_TABLES):
+        if rows.get(name) or (stored or {}).get(name):
+            cells = [name, f"{rows.get(name, 0):,}"]
             grid.add_row(*cells, *([f"{stored.get(name, 0):,}"] if stored else []))
     if grid.row_count:
         console.print(grid)
@@ -66,6 +118,8 @@ def print_problems(result: Result) -> None:
         lines.append(f"{summary.rejected} rows fit no column; the table rejected_rows holds them, with the reason.")
     if summary.unread_times:
         lines.append(f"{summary.unread_times} times could not be read and are null.")
+    if result.events and result.events.misfits:
+        lines.append(_misfits(result.events))
     if result.signal and not summary.failure:
         lines.append("Stopped on request. What was complete is stored; the next run goes on from there.")
     if summary.failure:

@@ -16,6 +16,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     parser = sync_parser("Sync a Linq account into a DuckDB file.")
     parser.add_argument("--demo", action="store_true", help="sync a made-up organisation; needs no token")
+    parser.add_argument(
+        "--events",
+        metavar="DIR",
+        help="first load the webhook events in this folder or URL, then read what they tell of",
+    )
     parser.add_argument("--database", metavar="PATH", help=f"the DuckDB file [{settings.DATABASE}]")
     options = parser.parse_args(arguments)
     return demo(options) if options.demo else sync(options)
@@ -30,6 +35,7 @@ def sync(options: argparse.Namespace, database: Path | None = None, **given: obj
     from linq_source.runner import Target, run_sync
     from linq_source.source import configured_sync
     from linq_source.sync_output import as_json, print_problems, print_result, progress
+    from linq_source.webhook.event_loader import EventLoader
 
     database = database or database_path(options.database or settings.DATABASE)
     linq_sync = configured_sync(**settings_given(options), **given)
@@ -40,8 +46,9 @@ def sync(options: argparse.Namespace, database: Path | None = None, **given: obj
         commit_every=options.commit_every,
         max_minutes=options.max_minutes,
     )
+    events = EventLoader(options.events) if options.events is not None else None
     with progress(linq_sync, shown=not (options.quiet or options.json)):
-        result = run_sync(linq_sync, target)
+        result = run_sync(linq_sync, target, events)
     if not (options.quiet or options.json) and not result.summary.failure:
         print_result(result, str(database), count_rows(database))
     print_problems(result)

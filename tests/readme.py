@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from linq_source.event_tables import EVENT_TABLES
 from linq_source.resources import column_hints
 from linq_source.tables import TABLES, Departure
 
@@ -12,7 +13,7 @@ BEGIN, END = "<!-- tables: written by make readme -->\n", "<!-- end of tables --
 def tables_section() -> str:
     """Every table with its columns, as Markdown."""
     lines: list[str] = []
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *EVENT_TABLES.values()):
         key = ", ".join(f"`{name}`" for name in table.key)
         leaves = (
             "" if table.departure is Departure.NONE else f" When Linq no longer lists it, {table.departure.value}."

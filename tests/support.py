@@ -82,10 +82,7 @@ class Warehouse:
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table, dlt's own included: equal before and after means that nothing was written."""
         names = [
-            name
-            for (name,) in self.query(
-                "select table_name from information_schema.tables where table_schema='linq_data'"
-            )
+            name for (name,) in self.query("select table_name from duckdb_tables() where schema_name='linq_data'")
         ]
         return {name: sorted(self.query(f'select * from "{name}"'), key=repr) for name in names}
 

@@ -62,7 +62,9 @@ def test_three_syncs_read_everything_then_nothing_then_only_what_changed(
 def test_an_empty_account_has_every_table_and_no_row(serve: Serve, warehouse: Warehouse) -> None:
     linq = serve(World.empty(phone_numbers=0))
     assert warehouse.sync(linq).exit_code == 0
-    tables = {name for (name,) in warehouse.query("show tables") if not name.startswith("_dlt")}
+    tables = {
+        name for (name,) in warehouse.query("select table_name from duckdb_tables()") if not name.startswith("_dlt")
+    }
     assert len(tables) == 12
     assert all(warehouse.rows(name) == [] for name in tables)
 
@@ -215,7 +217,9 @@ def test_resources_can_be_selected_in_a_pipeline_of_ones_own(
         )
         source = linq_source(integration_token="demo-token", base_url=linq.base_url)
         pipeline.run(source.with_resources(*wanted))
-    tables = {name for (name,) in warehouse.query("show tables") if not name.startswith("_dlt")}
+    tables = {
+        name for (name,) in warehouse.query("select table_name from duckdb_tables()") if not name.startswith("_dlt")
+    }
     assert tables == wanted
     for name in wanted:
         assert len(warehouse.rows(name)) == len(world.listed()[name])

@@ -72,7 +72,7 @@ class ObjectStore:
 
     def put(self, name: str, content: bytes) -> None:
         """Write, then ask how much arrived: less than all is an OSError."""
-        filesystem, root = self._open()
+        filesystem, root = self.open()
         path = f"{root.rstrip('/')}/{name}"
         if urlsplit(self.name).scheme in _ATOMIC_PROTOCOLS:
             filesystem.pipe_file(path, content)
@@ -86,9 +86,10 @@ class ObjectStore:
 
     def check(self) -> None:
         """Raise ConfigurationError or DestinationError where the URL cannot be opened at all."""
-        self._open()
+        self.open()
 
-    def _open(self) -> tuple[Any, str]:
+    def open(self) -> tuple[Any, str]:
+        """Return the file system and the path in it; raises ConfigurationError or DestinationError."""
         with self._lock:
             if self._opened is None:
                 self._opened = _open_url(self.name)

@@ -1,0 +1,1 @@
+"""Views in the destination, one SQL file each, and what applies them."""

@@ -1,0 +1,81 @@
+"""Creates the views: each .sql file beside this one is a view of its name, in the dialect of the destination."""
+
+import hashlib
+import re
+from collections.abc import Set
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import sqlglot
+from dlt.destinations.sql_client import SqlClientBase
+
+DIALECT = "duckdb"
+"""The dialect that the files are written in."""
+
+VERSION_VIEW = "linq_views"
+"""A view of one row that tells which version of the views was created, so that an idle sync creates none."""
+
+PRESENT = "select table_name from information_schema.tables where table_schema = %s"
+
+
+@cache
+def models() -> dict[str, str]:
+    """The SQL of each view by name; `{table}` stands where a table's or another view's name goes."""
+    found = (file for file in files(__package__).iterdir() if file.name.endswith(".sql"))
+    return {file.name.removesuffix(".sql"): file.read_text(encoding="utf-8") for file in found}
+
+
+def needed(sql: str) -> set[str]:
+    """The tables and views that a model reads."""
+    return set(re.findall(r"\{(\w+)\}", sql))
+
+
+def in_order() -> list[str]:
+    """The names of all views, each after those that it reads."""
+    order: list[str] = []
+
+    def add(name: str) -> None:
+        for other in sorted(needed(models()[name]) & models().keys()):
+            add(other)
+        if name not in order:
+            order.append(name)
+
+    for name in sorted(models()):
+        add(name)
+    return order
+
+
+def statement(name: str, dataset_name: str, dialect: str) -> str:
+    """Return the statement that creates a view, in a dialect of sqlglot's."""
+    names = {each: f'"{dataset_name}"."{each}"' for each in needed(models()[name]) | {name}}
+    sql = f"create or replace view {names[name]} as {models()[name].format(**names)}"
+    return sqlglot.transpile(sql, read=DIALECT, write=dialect, comments=False)[0]
+
+
+def version(present: Set[str]) -> str:
+    """Return a hash of all views that can be made from the tables present."""
+    made = [f"{name} {models()[name]}" for name in _possible(present)]
+    return hashlib.sha256("\n".join(made).encode()).hexdigest()[:16]
+
+
+def create_views(client: SqlClientBase[Any], dialect: str) -> None:
+    """Create every view whose tables exist, then one that tells their version; the others are skipped."""
+    rows = client.execute_sql(PRESENT, client.dataset_name) or []
+    present = {name for (name,) in rows}
+    for name in _possible(present):
+        client.execute_sql(statement(name, client.dataset_name, dialect))
+    qualified = f'"{client.dataset_name}"."{VERSION_VIEW}"'
+    sql = f"create or replace view {qualified} as select '{version(present)}' as version"
+    client.execute_sql(sqlglot.transpile(sql, read=DIALECT, write=dialect)[0])
+
+
+def _possible(present: Set[str]) -> list[str]:
+    """The views whose tables and views are there, each after those that it reads."""
+    made: list[str] = []
+    for name in in_order():
+        if needed(models()[name]) - models().keys() <= present and needed(models()[name]) & models().keys() <= set(
+            made
+        ):
+            made.append(name)
+    return made

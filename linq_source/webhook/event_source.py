@@ -1,0 +1,42 @@
+"""`linq_events`: the dlt source of what receivers wrote, for our commands and for anyone's own pipeline."""
+
+import logging
+from collections.abc import Iterator
+
+import dlt
+from dlt.extract.resource import DltResource
+
+from linq_source.event_tables import EVENT_TABLES
+from linq_source.resources import open_memory, with_tables
+from linq_source.rows import Batch
+from linq_source.webhook.event_loader import EventLoader
+
+log = logging.getLogger("linq_source.webhook")
+
+
+@dlt.source(name="linq_events", section="linq")
+def linq_events(directory: str = dlt.config.value) -> tuple[DltResource, ...]:
+    """Webhook events from the Parquet files below `directory` (or a URL): each event once, and the tables of them.
+
+    Files that were loaded are not read again. What was left out is named in the log, as a warning.
+    """
+    return _resources(EventLoader(directory), in_slices=False)
+
+
+@dlt.source(name="linq_events", section="linq")
+def events_source(loader: EventLoader) -> tuple[DltResource, ...]:
+    """The same source around a loader that outlives one load: each run writes its next slice."""
+    return _resources(loader, in_slices=True)
+
+
+def _resources(loader: EventLoader, *, in_slices: bool) -> tuple[DltResource, ...]:
+    parent = dlt.resource(_batches, name="events", selected=False)(loader, in_slices=in_slices)
+    return with_tables(parent, EVENT_TABLES.values())
+
+
+def _batches(loader: EventLoader, *, in_slices: bool) -> Iterator[Batch]:
+    memory, selected = open_memory(), set(dlt.current.source().selected_resources)
+    yield from loader.next_slice(memory, selected, in_slices=in_slices)
+    if not in_slices:
+        for sentence in loader.summary.skipped:
+            log.warning("Skipped: %s", sentence)
