@@ -1,12 +1,13 @@
 """What every test shares: a local Linq on a socket, a sync into a real DuckDB file, and whole tables to compare."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from linq_source.simulator import Simulator, World
-from tests.support import TOKEN, Warehouse
+from tests.support import TOKEN, Warehouse, small_world
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +40,33 @@ def serve() -> Iterator[Callable[..., Simulator]]:
 def warehouse(tmp_path: Path) -> Warehouse:
     """A DuckDB file of this test's own, and the means to sync into it."""
     return Warehouse(tmp_path / "linq.duckdb")
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The file that a first sync of a small world of these sizes leaves; made once for all tests that begin so."""
+    files: dict[str, Path] = {}
+
+    def first_sync(**sizes: int) -> Path:
+        key = repr(sorted(sizes.items()))
+        if key not in files:
+            files[key] = tmp_path_factory.mktemp("stored") / "linq.duckdb"
+            with Simulator(small_world(**sizes), token=TOKEN) as linq:
+                assert Warehouse(files[key]).sync(linq).exit_code == 0
+        return files[key]
+
+    return first_sync
+
+
+@pytest.fixture
+def known(
+    stored: Callable[..., Path], serve: Callable[..., Simulator], warehouse: Warehouse
+) -> Callable[..., tuple[World, Simulator]]:
+    """Serve a small world that the warehouse holds already, as after a first sync; `known(chats=4)`."""
+
+    def begin(**sizes: int) -> tuple[World, Simulator]:
+        world = small_world(**sizes)
+        shutil.copyfile(stored(**sizes), warehouse.path)
+        return world, serve(world)
+
+    return begin

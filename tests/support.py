@@ -4,6 +4,8 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -57,10 +59,16 @@ class Warehouse:
         """Run the real command in a process of its own."""
         return run_pipeline("linq_to_duckdb.py", "--database", str(self.path), *options, linq=linq, **environment)
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a query; the schema of the tables is the current one."""
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that reads; to open one takes longer than most queries here."""
         with duckdb.connect(str(self.path), read_only=True) as connection:
             connection.execute("set schema 'linq_data'; set timezone = 'UTC'")
+            yield connection
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query; the schema of the tables is the current one."""
+        with self.opened() as connection:
             return connection.execute(sql).fetchall()
 
     def execute(self, sql: str) -> None:
@@ -71,20 +79,28 @@ class Warehouse:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table."""
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            connection.execute("set timezone = 'UTC'")
-            return connection.sql(f"select * from linq_data.{table}").to_arrow_table().to_pylist()  # type: ignore[no-any-return]
+        return self.tables(table)[table]
+
+    def tables(self, *names: str) -> dict[str, list[dict[str, Any]]]:
+        """All rows of some tables."""
+        with self.opened() as connection:
+            return {name: connection.table(name).to_arrow_table().to_pylist() for name in names}
 
     def live(self, table: str) -> list[dict[str, Any]]:
         """The rows that mirror what Linq lists."""
-        return [row for row in self.rows(table) if row.get("deleted_at") is None]
+        return live(self.rows(table))
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table, dlt's own included: equal before and after means that nothing was written."""
-        names = [
-            name for (name,) in self.query("select table_name from duckdb_tables() where schema_name='linq_data'")
-        ]
-        return {name: sorted(self.query(f'select * from "{name}"'), key=repr) for name in names}
+        with self.opened() as connection:
+            stored = "select table_name from duckdb_tables() where schema_name = 'linq_data'"
+            names = [name for (name,) in connection.execute(stored).fetchall()]
+            return {name: sorted(connection.table(name).fetchall(), key=repr) for name in names}
+
+
+def live(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that are not marked as gone."""
+    return [row for row in rows if row.get("deleted_at") is None]
 
 
 def run_pipeline(script: str, *options: str, linq: Simulator | None = None, **environment: str) -> Finished:
@@ -100,8 +116,10 @@ def run_pipeline(script: str, *options: str, linq: Simulator | None = None, **en
 
 def assert_mirrors(warehouse: Warehouse, world: World, *, precision: Precision = "seconds") -> None:
     """Every column of every live row equals what Linq would list now, and nothing else is live."""
-    for table, expected in world.listed(precision).items():
-        found = _listed(warehouse, table)
+    listed = world.listed(precision)
+    stored_tables = warehouse.tables(*listed)
+    for table, expected in listed.items():
+        found = _listed(stored_tables, table)
         wanted = {_key(table, row): row for row in expected}
         columns = list(expected[0]) if expected else []
         stored = {_key(table, row): {name: row.get(name) for name in columns} for row in found}
@@ -111,13 +129,13 @@ def assert_mirrors(warehouse: Warehouse, world: World, *, precision: Precision =
             assert stored[key] == _comparable(row), f"{table} {key}"
 
 
-def _listed(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+def _listed(stored: dict[str, list[dict[str, Any]]], table: str) -> list[dict[str, Any]]:
     """Live rows of a table, without the messages of chats that are gone, which a sync leaves as they are."""
-    found = warehouse.live(table)
+    found = live(stored[table])
     if table not in PARENTS:
         return found
     column, parent = PARENTS[table]
-    parents = {row["id"] for row in _listed(warehouse, parent)}
+    parents = {row["id"] for row in _listed(stored, parent)}
     return [row for row in found if row[column] in parents]
 
 

@@ -10,6 +10,7 @@ from linq_source.simulator import Quirks, Simulator, World
 from tests.support import OLD, Warehouse, assert_mirrors, small_world
 
 Serve = Callable[..., Simulator]
+Known = Callable[..., tuple[World, Simulator]]
 Change = Callable[[World, int], object]
 SOMEONE = "+12125550199"
 
@@ -154,10 +155,8 @@ RECENT = [edited, read, delivered, reacted_to, one_deleted_and_one_added]
 
 
 @pytest.mark.parametrize("change", ANYWHERE, ids=lambda change: change.__name__)
-def test_a_change_in_an_old_chat_is_seen_by_the_next_sync(change: Change, serve: Serve, warehouse: Warehouse) -> None:
-    world = small_world()
-    linq = serve(world)
-    warehouse.sync(linq)
+def test_a_change_in_an_old_chat_is_seen_by_the_next_sync(change: Change, known: Known, warehouse: Warehouse) -> None:
+    world, linq = known()
     change(world, world.listed()["chats"][2]["id"])
     assert warehouse.sync(linq).exit_code == 0
     assert_mirrors(warehouse, world)
@@ -196,9 +195,9 @@ def test_a_reaction_that_was_taken_back_is_gone_and_the_others_stay(serve: Serve
 
 @pytest.mark.parametrize("table", ["messages", "chats", "contacts", "phone_numbers"])
 def test_what_is_gone_keeps_its_last_values_and_is_marked_and_loses_the_mark_when_it_comes_back(
-    table: str, serve: Serve, warehouse: Warehouse
+    table: str, known: Known, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world, linq = known()
     chat_id = world.listed()["chats"][2]["id"]
     target: dict[str, Any] = {
         "messages": messages_of(world, chat_id)[0],
@@ -206,8 +205,6 @@ def test_what_is_gone_keeps_its_last_values_and_is_marked_and_loses_the_mark_whe
         "contacts": world.listed()["contacts"][0],
         "phone_numbers": world.listed()["phone_numbers"][1],
     }[table]
-    linq = serve(world)
-    warehouse.sync(linq)
     before = next(row for row in warehouse.rows(table) if row["id"] == target["id"])
     leave = {
         "messages": lambda: world.delete_message(target["id"]),
@@ -256,10 +253,8 @@ def test_a_chat_that_becomes_visible_late_comes_with_two_years_of_history(serve:
     assert_mirrors(warehouse, world)
 
 
-def test_messages_of_a_chat_that_is_gone_are_not_touched(serve: Serve, warehouse: Warehouse) -> None:
-    world = small_world()
-    linq = serve(world)
-    warehouse.sync(linq)
+def test_messages_of_a_chat_that_is_gone_are_not_touched(known: Known, warehouse: Warehouse) -> None:
+    world, linq = known()
     before = warehouse.rows("messages")
     world.remove_chat(world.listed()["chats"][2]["id"])
     warehouse.sync(linq)
@@ -332,10 +327,8 @@ def test_a_mass_deletion_is_refused_named_and_believed_only_when_said_to_be_mean
     assert_mirrors(warehouse, world)
 
 
-def test_a_mass_deletion_of_messages_is_refused_whole_and_tried_again(serve: Serve, warehouse: Warehouse) -> None:
-    world = small_world(chats=4, messages=80)
-    linq = serve(world)
-    warehouse.sync(linq)
+def test_a_mass_deletion_of_messages_is_refused_whole_and_tried_again(known: Known, warehouse: Warehouse) -> None:
+    world, linq = known(chats=4, messages=80)
     for row in world.listed()["messages"][:30]:
         world.delete_message(row["id"])
     for _ in range(2):

@@ -14,6 +14,7 @@ from tests.support import TOKEN, Warehouse, assert_mirrors, small_world, with_li
 from tests.tables import assert_equal, by_key, check_rows, snapshot
 
 Serve = Callable[..., Simulator]
+Known = Callable[..., tuple[World, Simulator]]
 
 SETTING = "SOURCES__LINQ__INTEGRATION_TOKEN"
 
@@ -76,11 +77,9 @@ def test_a_chat_that_is_refused_is_skipped_and_named_and_read_by_the_next_sync(
 
 
 def test_a_chat_that_is_gone_between_its_listing_and_its_reading_keeps_what_is_stored_of_it(
-    serve: Serve, warehouse: Warehouse
+    known: Known, warehouse: Warehouse
 ) -> None:
-    world = tiny_world()
-    linq = serve(world)
-    warehouse.sync(linq)
+    world, linq = known(messages=60, contacts=12)
     gone = chat_ids(world)[3]
     stored = [row for row in warehouse.rows("messages") if row["chat_id"] == gone]
     linq.faults = [messages_fail(gone, 404)]
@@ -138,11 +137,9 @@ def test_a_wrong_token_is_said_at_once_and_asked_once(serve: Serve, warehouse: W
 
 @pytest.mark.parametrize("request_number", [2, 4, 12])
 def test_a_token_revoked_midway_ends_the_sync_and_marks_nothing_as_deleted(
-    request_number: int, serve: Serve, warehouse: Warehouse
+    request_number: int, known: Known, warehouse: Warehouse
 ) -> None:
-    world = tiny_world()
-    linq = serve(world)
-    warehouse.sync(linq)
+    world, linq = known(messages=60, contacts=12)
     world.delete_contact(world.listed()["contacts"][0]["id"])
     before = snapshot(warehouse)
     linq.faults = [Fault(status=401, occurrence=request_number, times=10_000)]
@@ -156,11 +153,9 @@ def test_a_token_revoked_midway_ends_the_sync_and_marks_nothing_as_deleted(
 
 
 def test_an_organisation_that_is_refused_everything_is_told_which_token_to_ask_about(
-    serve: Serve, warehouse: Warehouse
+    known: Known, warehouse: Warehouse
 ) -> None:
-    world = tiny_world()
-    linq = serve(world)
-    warehouse.sync(linq)
+    _, linq = known(messages=60, contacts=12)
     before = warehouse.everything()
     linq.faults = [Fault(status=403)]
     result = warehouse.sync(linq)
