@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test soak bench lint types readme lock clean
+.PHONY: help demo demo-live test soak bench lint types readme lock clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -18,6 +18,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## sync a made-up organisation into linq_demo.duckdb, change it, sync again
 	$(BIN)/python pipelines/linq_to_duckdb.py --demo
+
+demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in turn, into linq_live.duckdb
+	$(BIN)/python pipelines/demo_live.py
 
 test: $(READY) ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 -m "not soak"

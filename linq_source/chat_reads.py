@@ -1,7 +1,6 @@
 """Messages, chat by chat: what was read is judged, compared with what is stored, and only the rest is yielded."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow.compute as pc
 
 from linq_source.changes import changed_rows, integers, live, missing_rows, with_value
 from linq_source.context import Context
+from linq_source.cursors import Cursors, cursor_table
 from linq_source.errors import ForbiddenError, NotFoundError, UnavailableError
 from linq_source.pages import identity
 from linq_source.plan import ChatRead
@@ -25,15 +25,6 @@ MAX_FAILED_CHATS = 3
 """Chats that Linq may fail to answer for before the sync gives up; one broken chat must not stop the rest."""
 
 
-@dataclass
-class _Stream:
-    """A large chat on its way: how far it was stored."""
-
-    read: ChatRead
-    count: int = 0
-    newest: datetime | None = None
-
-
 class ChatReads:
     """Reads the planned chats and yields what changed in messages, reactions, attachments and cursors."""
 
@@ -45,8 +36,7 @@ class ChatReads:
         self._pending: list[ChatPart] = []
         self._outstanding = 0
         self._failed = 0
-        self._streams: dict[int, _Stream] = {}
-        self._ended: dict[int, _Stream] = {}
+        self._cursors = Cursors(context)
         self._confirming: set[int] = set()
         self._held: list[pa.Table] = []
         self._held_cursors: list[dict[str, Any]] = []
@@ -87,7 +77,7 @@ class ChatReads:
         error, chat_id = part.error, part.read.chat_id
         assert error is not None
         if isinstance(error, NotFoundError | ForbiddenError):
-            self._streams.pop(chat_id, None)
+            self._cursors.forget(chat_id)
             self._context.skip(f"chat {chat_id}: Linq answered {error.status}; the next sync tries again")
             return
         self._failed += 1
@@ -115,18 +105,18 @@ class ChatReads:
         batch = self._shape(kept)
         self._returned |= _departed(stored) & set(integers(batch[MESSAGES.name], "id"))
         self._note_whole(cursors)
-        newest = self._newest(kept, batch[MESSAGES.name])
+        newest = self._cursors.follow(kept, batch[MESSAGES.name])
         rows: list[dict[str, Any] | None] = []
         for part, judgement in cursors:
-            stream = self._ended.pop(part.read.chat_id, None)
+            stream = self._cursors.ended(part.read.chat_id)
             if judgement.verdict is Verdict.SETTLED:
                 rows.append(self._cursor(part, judgement, newest, stored))
             elif judgement.verdict is Verdict.RECOUNT and stream and stream.newest:
                 # It grew while it was read: the next sync goes on at its end.
-                rows.append(self._partial_cursor(stream))
+                rows.append(self._cursors.of_stream(stream))
         changes = self._changes(batch, stored)
         if self._remembers:
-            changes[CHAT_SYNCS.name] = _cursor_table([row for row in rows if row])
+            changes[CHAT_SYNCS.name] = cursor_table([row for row in rows if row])
         yield changes
 
     def close(self) -> Iterator[Batch]:
@@ -138,27 +128,9 @@ class ChatReads:
 
     def partial_cursors(self) -> Iterator[Batch]:
         """Yield how far large chats are stored that are still being read, so that the next sync can go on there."""
-        rows = [
-            self._partial_cursor(stream)
-            for stream in self._streams.values()
-            if stream.newest and (stream.read.stored is None or not stream.read.is_whole)
-        ]
+        rows = self._cursors.unfinished()
         if rows and self._remembers:
-            yield {CHAT_SYNCS.name: _cursor_table(rows)}
-
-    def _partial_cursor(self, stream: _Stream) -> dict[str, Any]:
-        before, context = None if stream.read.is_whole else stream.read.stored, self._context
-        counted = before.message_count if before else 0
-        return {
-            "chat_id": stream.read.chat_id,
-            "newest_sent_at": _later(stream.newest, before.newest_sent_at if before else None),
-            "read_from": before.read_from if before else context.options.start_date,
-            "message_count": None if counted is None else stream.count + counted,
-            "listed_count": stream.count + (before.listed_count if before else 0),
-            "listing_hash": None,
-            "synced_at": context.now,
-            "read_whole_at": before.read_whole_at if before else context.now,
-        }
+            yield {CHAT_SYNCS.name: cursor_table(rows)}
 
     def _judge(self, part: ChatPart, live_times: Mapping[int, datetime | None]) -> Judgement:
         chat_id = part.read.chat_id
@@ -225,52 +197,17 @@ class ChatReads:
             changes[table.name] = pa.concat_tables([changed, removed], promote_options="default")
         return changes
 
-    def _newest(self, parts: list[ChatPart], messages: pa.Table) -> dict[int, datetime]:
-        """Return the newest time read of each chat, and note how far large chats have come."""
-        grouped = messages.group_by("chat_id").aggregate([("sent_at", "max")])
-        latest: list[Any] = grouped["sent_at_max"].to_pylist()
-        pairs = zip(integers(grouped, "chat_id"), latest, strict=True)
-        # A phone with a wrong clock must not move a cursor past messages that are still to come.
-        newest = {chat_id: min(sent_at, self._context.now) for chat_id, sent_at in pairs if sent_at}
-        for part in parts:
-            if not part.is_streamed:
-                continue
-            chat_id = part.read.chat_id
-            stream = self._streams.setdefault(chat_id, _Stream(part.read))
-            stream.count += len(part.rows)
-            stream.newest = _later(stream.newest, newest.get(chat_id))
-            if stream.newest:
-                newest[chat_id] = stream.newest
-            if part.is_last:
-                self._ended[chat_id] = self._streams.pop(chat_id)
-        return newest
-
     def _cursor(
         self, part: ChatPart, judgement: Judgement, newest: dict[int, datetime], stored: pa.Table
     ) -> dict[str, Any] | None:
         """Return the chat's row of `chat_syncs`, or None where it would say nothing new (or waits for deletions)."""
-        read, context = part.read, self._context
-        before = read.stored
-        context.summary.chats_read += 1
-        count = read.listing.message_count
-        is_cut = read.before is not None
-        row = {
-            "chat_id": read.chat_id,
-            "newest_sent_at": _newest_of(read, newest.get(read.chat_id)),
-            "read_from": context.options.start_date if read.is_whole else (before.read_from if before else None),
-            "message_count": judgement.known if count is None or is_cut else count,
-            "listed_count": judgement.known,
-            "listing_hash": None if is_cut else read.listing.listing_hash,
-            "synced_at": context.now,
-            "read_whole_at": context.now if read.is_whole or not before else before.read_whole_at,
-        }
+        read = part.read
+        self._context.summary.chats_read += 1
+        row = self._cursors.of_read(read, judgement, newest.get(read.chat_id))
         if judgement.gone:
             self._hold(judgement.gone, row, stored, is_streamed=part.is_streamed)
             return None
-        told = ("newest_sent_at", "read_from", "message_count", "listed_count", "listing_hash")
-        is_same = before is not None and all(getattr(before, name) == row[name] for name in told)
-        must_tell = read.is_marked or (read.is_whole and context.options.recheck_hours > 0)
-        return None if is_same and not must_tell else row
+        return row if self._cursors.says_something_new(read, row) else None
 
     def _hold(self, gone: frozenset[int], cursor: dict[str, Any], stored: pa.Table, *, is_streamed: bool) -> None:
         ids = pa.array(sorted(gone), type=pa.int64())
@@ -297,21 +234,13 @@ class ChatReads:
                 left = self._context.memory.rows_of(table, parent, integers(gone, "id"))
                 changes[table.name] = with_value(left, "is_removed", value=True)
             if self._remembers:
-                changes[CHAT_SYNCS.name] = _cursor_table(self._held_cursors)
+                changes[CHAT_SYNCS.name] = cursor_table(self._held_cursors)
             yield changes
 
 
 def _all_rows(part: ChatPart) -> list[Any]:
     """Return the rows of a part, then the marked ones that are not among them."""
     return part.rows + [row for row in part.marked if identity(row) not in part.ids] if part.marked else part.rows
-
-
-def _newest_of(read: ChatRead, newest: datetime | None) -> datetime | None:
-    """Return how far a chat is stored without a gap, after a read that showed messages up to `newest`."""
-    before = read.stored.newest_sent_at if read.stored else None
-    if not read.has_range:
-        return before
-    return newest if read.is_whole else _later(before, newest)
 
 
 def _departed(messages: pa.Table) -> set[int]:
@@ -324,14 +253,6 @@ def _by_chat(messages: pa.Table) -> dict[int, dict[int, datetime | None]]:
     for chat_id, message_id, sent_at in zip(*columns, strict=True):
         found.setdefault(chat_id, {})[message_id] = sent_at
     return found
-
-
-def _cursor_table(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=CHAT_SYNCS.schema)
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((each for each in (one, other) if each), default=None)
 
 
 def _is_id(key: str) -> bool:

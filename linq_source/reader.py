@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from linq_source import settings
-from linq_source.client import Counters, LinqClient
+from linq_source.client import LinqClient
 from linq_source.errors import LinqError
+from linq_source.limits import Counters
 from linq_source.listing import listing_of
 from linq_source.pages import MAX_PASSES, Params, Tally, Walk, identity, read_list
 from linq_source.plan import ChatRead, Listing, whole_instead, windows

@@ -2,31 +2,25 @@
 
 import copy
 import errno
-import hashlib
 import logging
 import os
 import re
-import shutil
-import signal
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import dlt
 from dlt.extract.source import DltSource
-from filelock import FileLock, Timeout
 
 from linq_source import settings
 from linq_source.analytics.views import create_views
 from linq_source.context import Summary
-from linq_source.errors import DestinationError, LinqError, LockedError
+from linq_source.errors import DestinationError, LinqError
+from linq_source.process import deadline, fresh_folder, locked, signals
 from linq_source.source import sync_source
 from linq_source.sync import Sync
 from linq_source.webhook.event_loader import EventLoader, EventSummary
@@ -100,7 +94,14 @@ def run_sync(sync: Sync, target: Target, events: EventLoader | None = None) -> R
             events.stop()
         sync.stop()
 
-    with _deadline(sync, target, stop):
+    def stop_in_time() -> None:
+        sync.summary.skipped.append(
+            f"the sync was stopped after {target.max_minutes:g} minutes (--max-minutes); the next run goes on from "
+            "here"
+        )
+        stop()
+
+    with deadline(target.max_minutes, stop_in_time):
         caught = _run(work, target, stop)
     counters = sync.reader.counters
     sync.summary.skipped[:0] = events.summary.skipped if events else []
@@ -131,9 +132,9 @@ def run_events(events: EventLoader, target: Target) -> EventResult:
 def _run(work: Callable[[Path], None], target: Target, stop: Callable[[], None]) -> list[int]:
     """Do `work` in a fresh folder of dlt's, holding the lock; return the signals that came meanwhile."""
     with (
-        _signals(stop) as caught,
+        signals(stop) as caught,
         locked(target.lock_path),
-        _fresh_folder(target.lock_path) as folder,
+        fresh_folder(target.lock_path) as folder,
         _quiet_dlt(),
         # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
         ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
@@ -236,87 +237,3 @@ def _exit_code(summary: Summary, caught: list[int]) -> int:
     if caught:
         return 128 + caught[0]
     return 3 if summary.skipped or summary.rejected else 0
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a destination; raises LockedError when another run holds it."""
-    if not path.parent.is_dir():  # filelock would create it
-        raise DestinationError(f"The folder {path.parent} does not exist: create it, or name another place.")
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise LockedError(
-            f"Another run is at work on the same destination: it holds {path}. Try again when it has ended."
-        ) from None
-    except OSError as error:
-        raise DestinationError(f"The lock file {path} cannot be written: {error.strerror}.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _fresh_folder(lock_path: Path) -> Iterator[Path]:
-    # dlt cannot always go on in the folder of a run that was killed; in a new one it always can, since
-    # everything it needs to know is in the destination.
-    prefix = f"linq_source_{hashlib.sha256(bytes(lock_path.resolve())).hexdigest()[:12]}_"
-    try:
-        # We hold the lock, so whoever made another folder for it was killed.
-        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
-    except OSError as error:
-        raise DestinationError(
-            f"No temporary folder can be made: {error.strerror}. Set TMPDIR to a folder that can be written."
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Call `stop` at the first SIGTERM or Ctrl-C, and end the process at the second."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if caught:
-            os._exit(128 + number)
-        caught.append(number)
-        stop()
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _deadline(sync: Sync, target: Target, stop: Callable[[], None]) -> Iterator[None]:
-    minutes = target.max_minutes
-    if minutes is None:
-        yield
-        return
-
-    def end() -> None:
-        sync.summary.skipped.append(
-            f"the sync was stopped after {minutes:g} minutes (--max-minutes); the next run goes on from here"
-        )
-        stop()
-
-    timer = threading.Timer(minutes * 60, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

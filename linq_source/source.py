@@ -9,9 +9,11 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException, Con
 from dlt.extract.resource import DltResource
 
 from linq_source import settings
-from linq_source.client import Limits, LinqClient, check_base_url, check_token
+from linq_source.access import check_base_url, check_token
+from linq_source.client import LinqClient
 from linq_source.context import Options
 from linq_source.errors import ConfigurationError
+from linq_source.limits import Limits
 from linq_source.resources import build_resources
 from linq_source.sync import Sync
 from linq_source.times import parse_setting

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     from linq_source.audit import audit
     from linq_source.database import check_database, lock_path
     from linq_source.errors import ConfigurationError
-    from linq_source.runner import locked
+    from linq_source.process import locked
     from linq_source.source import configured_sync
 
     database = database_path(options.database)

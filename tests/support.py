@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import dlt
 import duckdb
 
-from linq_source.client import Limits
+from linq_source.limits import Limits
 from linq_source.runner import Result, Target, run_sync
 from linq_source.simulator import Simulator, World
 from linq_source.source import make_sync

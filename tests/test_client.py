@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from linq_source import settings
-from linq_source.client import Limits, LinqClient, check_base_url, check_token
+from linq_source.access import check_base_url, check_token
+from linq_source.client import LinqClient
 from linq_source.errors import (
     ApiError,
     AuthenticationError,
@@ -22,6 +23,7 @@ from linq_source.errors import (
     RequestRefusedError,
     UnavailableError,
 )
+from linq_source.limits import Limits
 from linq_source.simulator import Fault, Simulator, World
 from tests.support import with_limits
 from tests.virtual_time import PATH, TOKEN, FakeLinq

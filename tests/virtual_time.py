@@ -7,7 +7,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import httpx
 
-from linq_source.client import Limits, LinqClient
+from linq_source.client import LinqClient
+from linq_source.limits import Limits
 
 T = TypeVar("T")
 Answer: TypeAlias = httpx.Response | Awaitable[httpx.Response]

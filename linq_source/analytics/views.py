@@ -16,6 +16,8 @@ DIALECT = "duckdb"
 VERSION_VIEW = "linq_views"
 """A view of one row that tells which version of the views was created, so that an idle sync creates none."""
 
+_PLACE = r"\{(\w+)\}"
+
 PRESENT = "select table_name from information_schema.tables where table_schema = %s"
 
 
@@ -28,9 +30,10 @@ def models() -> dict[str, str]:
 
 def needed(sql: str) -> set[str]:
     """The tables and views that a model reads."""
-    return set(re.findall(r"\{(\w+)\}", sql))
+    return set(re.findall(_PLACE, sql))
 
 
+@cache
 def in_order() -> list[str]:
     """The names of all views, each after those that it reads."""
     order: list[str] = []
@@ -48,9 +51,18 @@ def in_order() -> list[str]:
 
 def statement(name: str, dataset_name: str, dialect: str) -> str:
     """Return the statement that creates a view, in a dialect of sqlglot's."""
-    names = {each: f'"{dataset_name}"."{each}"' for each in needed(models()[name]) | {name}}
-    sql = f"create or replace view {names[name]} as {models()[name].format(**names)}"
-    return sqlglot.transpile(sql, read=DIALECT, write=dialect, comments=False)[0]
+
+    def qualified(found: re.Match[str]) -> str:
+        return f'"{dataset_name}"."{found[1]}"'
+
+    sql = re.sub(_PLACE, qualified, f"create or replace view {{{name}}} as {models()[name]}")
+    if dialect == DIALECT:
+        return sql
+    # What a dialect lacks are modifiers that change nothing here, as NULLS LAST for columns that hold no null.
+    [made] = sqlglot.transpile(
+        sql, read=DIALECT, write=dialect, comments=False, unsupported_level=sqlglot.ErrorLevel.IGNORE
+    )
+    return made
 
 
 def version(present: Set[str]) -> str:

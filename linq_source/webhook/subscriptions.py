@@ -12,7 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from linq_source import settings
-from linq_source.client import Action, action_for, check_base_url, check_token
+from linq_source.access import check_base_url, check_token
+from linq_source.answers import Action, action_for
 from linq_source.errors import ApiError, AuthenticationError, ConfigurationError, UnavailableError
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.times import parse_time

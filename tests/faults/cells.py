@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from linq_source.client import Limits
+from linq_source.limits import Limits
 from linq_source.runner import Result
 from linq_source.simulator.faults import Fault
 from tests.faults.kinds import KINDS, Kind

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from linq_source.errors import ConfigurationError, LockedError
-from linq_source.runner import EventResult, locked, run_events
+from linq_source.process import locked
+from linq_source.runner import EventResult, run_events
 from linq_source.simulator import Disorder, Recorder, happen
 from linq_source.webhook.event_loader import EventLoader
 from linq_source.webhook.parquet import SCHEMA

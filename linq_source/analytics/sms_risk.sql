@@ -1,0 +1,71 @@
+-- What we send by SMS, by UTC day and number, against the vendor's guidance ("SMS Guidelines"): short texts, one direct
+-- link, and well under 10,000 messages in five days (this day and the four before), where carriers begin to throttle.
+-- Segments are counted as phones cut them: up to 160 characters of the GSM 7-bit alphabet (^ { } \ [ ~ ] | and the euro
+-- sign count twice) are one segment, longer texts have 153 in each; a text with any other character is sent as UCS-2, with
+-- 70 or 67 in each, where a character beyond 16 bits (most emoji) counts twice.
+select
+  d.day,
+  d.phone_number,
+  d.messages,
+  d.segments,
+  d.ucs2_messages,
+  d.over_160,
+  cast(d.over_160 as double) / d.messages as share_over_160,
+  d.many_urls,
+  d.shortened_urls,
+  cast(sum(b.messages) as bigint) as messages_5d,
+  cast(sum(b.messages) as double) / 10000 as share_of_limit
+from (
+  select
+    t.day,
+    t.phone_number,
+    count(*) as messages,
+    cast(sum(
+      case
+        when t.is_gsm = 1 and t.gsm_length <= 160 then 1
+        when t.is_gsm = 1 then ceil(t.gsm_length / 153.0)
+        when t.ucs2_length <= 70 then 1
+        else ceil(t.ucs2_length / 67.0)
+      end
+    ) as bigint) as segments,
+    count(case when t.is_gsm = 0 then 1 end) as ucs2_messages,
+    count(case when length(t.text) > 160 then 1 end) as over_160,
+    count(case when length(t.text) - length(replace(t.text, '://', '')) > 3 then 1 end) as many_urls,
+    count(case when t.is_shortened = 1 then 1 end) as shortened_urls
+  from (
+    select
+      cast(m.sent_at at time zone 'UTC' as date) as day,
+      m.phone_number,
+      m.text,
+      case
+        when translate(
+          m.text,
+          '@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&''()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà^{}\[~]|€'
+          || chr(10) || chr(12) || chr(13),
+          ''
+        ) = '' then 1
+        else 0
+      end as is_gsm,
+      2 * length(m.text) - length(translate(m.text, '^{}\[~]|€' || chr(12), '')) as gsm_length,
+      length(m.text) + length(regexp_replace(m.text, '[^𐀀-􏿽]', '', 'g')) as ucs2_length,
+      case
+        when lower(m.text) like '%bit.ly/%' or lower(m.text) like '%tinyurl.com/%' or lower(m.text) like '%goo.gl/%'
+          or lower(m.text) like '%ow.ly/%' or lower(m.text) like '%is.gd/%' or lower(m.text) like '%buff.ly/%'
+          or lower(m.text) like '%rebrand.ly/%' or lower(m.text) like '%cutt.ly/%' or lower(m.text) like '%rb.gy/%'
+          or lower(m.text) like '%shorturl.at/%' or lower(m.text) like '%tiny.cc/%'
+          or lower(m.text) like '%://t.co/%' or lower(m.text) like '%://t.ly/%' then 1
+        else 0
+      end as is_shortened
+    from {live_messages} as m
+    where m.direction = 'outbound' and m.service = 'SMS' and m.text <> ''
+  ) as t
+  group by t.day, t.phone_number
+) as d
+join (
+  select cast(m.sent_at at time zone 'UTC' as date) as day, m.phone_number, count(*) as messages
+  from {live_messages} as m
+  where m.direction = 'outbound' and m.service = 'SMS' and m.text <> ''
+  group by cast(m.sent_at at time zone 'UTC' as date), m.phone_number
+) as b on b.phone_number = d.phone_number and b.day <= d.day and b.day > d.day - interval '5 days'
+group by
+  d.day, d.phone_number, d.messages, d.segments, d.ucs2_messages, d.over_160, d.many_urls, d.shortened_urls
