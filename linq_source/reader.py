@@ -141,6 +141,8 @@ class Reader:
         return wait
 
     async def _run(self, work: Callable[[LinqClient], Coroutine[Any, Any, T]]) -> T:
+        if self._is_stopping:  # since `start` looked: the tasks were cancelled before this one was among them
+            raise InterruptedReadError
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
