@@ -1,4 +1,4 @@
-"""Load and kills: sends signed events over many connections while the receiver is killed, and counts what was lost.
+"""Load and kills: sends signed events over many connections while the receiver is killed, loads them, counts losses.
 
 python -m tests.webhook.load --seconds 120 --kill-seconds 1     # 0 = no kills
 """
@@ -16,9 +16,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.webhook.support import Process, encoded, event, parquet_rows, signed
+import duckdb
+
+from tests.support import run_pipeline
+from tests.webhook.support import Process, encoded, event, signed
 
 DUPLICATES = 0.1
+LOADED = "select event_id, count(*) from linq_data.webhook_events group by event_id"
 
 
 @dataclass
@@ -42,7 +46,7 @@ class Sent:
 
 def delivery(event_id: str) -> bytes:
     """One request of about 1.2 kB of body, as bytes."""
-    body = encoded(event(event_id, event_id=event_id, data={"id": event_id, "text": "x" * 1000}))
+    body = encoded(event(event_id, event_id=event_id, data={"id": event_id, "chat_id": "7", "text": "x" * 1000}))
     head = f"POST /webhooks/linq HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
     return f"{head}X-Webhook-Signature: {signed(body)['X-Webhook-Signature']}\r\n\r\n".encode() + body
 
@@ -116,9 +120,20 @@ async def run(folder: Path, *, seconds: float, kill_seconds: float, connections:
     return sent
 
 
+def load(folder: Path) -> tuple[Counter[str], float]:
+    """Run events_to_duckdb.py; return how often each event is in `webhook_events`, and the seconds it took."""
+    database = folder / "loaded.duckdb"
+    started = time.monotonic()
+    done = run_pipeline("events_to_duckdb.py", "--directory", str(folder), "--database", str(database))
+    seconds = time.monotonic() - started
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return Counter(dict(connection.execute(LOADED).fetchall())), seconds
+
+
 def verdict(folder: Path, sent: Sent) -> dict[str, float]:
-    """Compare what was acknowledged with what DuckDB reads from the Parquet files."""
-    stored = Counter(event_id for (event_id,) in parquet_rows(folder))
+    """Compare what was acknowledged with what the loader brings into DuckDB from the Parquet files."""
+    stored, load_seconds = load(folder)
     return {
         "seconds": round(sent.seconds, 1),
         "kills": sent.kills,
@@ -133,6 +148,8 @@ def verdict(folder: Path, sent: Sent) -> dict[str, float]:
         "refused_503": sent.statuses[503],
         "lost": len(sent.acknowledged - stored.keys()),
         "stored_twice": sum(count > 1 for count in stored.values()),
+        "loaded": len(stored),
+        "load_seconds": round(load_seconds, 1),
         "files": len(list(folder.glob("**/*.parquet"))),
     }
 
