@@ -4,7 +4,7 @@ Rows of tables are compared by their values, so they are taken as they are. Curs
 load that wrote them was completed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,8 +30,10 @@ _KEYS_PER_QUERY = 5_000
 class Memory:
     """Reads what is stored, while it is entered. On a first run, when no table exists yet, everything is empty."""
 
-    def __init__(self, open_client: OpenClient) -> None:
+    def __init__(self, open_client: OpenClient, json_columns: Mapping[str, Set[str]] | None = None) -> None:
+        """`json_columns` names, for each table, the columns that hold JSON; destinations give them back as texts."""
         self._open_client = open_client
+        self._json_columns = json_columns or {}
         self._client: SqlClientBase[Any] | None = None
         self._empty: set[str] = set()
 
@@ -61,7 +63,7 @@ class Memory:
     def rows(self, table: Table, where: str = "") -> pa.Table:
         """Stored rows of a table, in its own schema followed by the columns that Linq added later."""
         found = self._query(f"select * from {{{table.name}}}" + (f" where {where}" if where else ""), table)
-        return table.schema.empty_table() if found is None else conform(found, table)
+        return table.schema.empty_table() if found is None else self._conform(found, table)
 
     def rows_of(self, table: Table, column: str, keys: Sequence[int], where: str = "") -> pa.Table:
         """Stored rows whose `column` is one of `keys`."""
@@ -122,7 +124,7 @@ class Memory:
             f"join {{{MESSAGES.name}}} m on m.id = t.{parent} where m.deleted_at is not null"
         )
         found = self._query(sql, table)
-        return table.schema.empty_table() if found is None else conform(found, table)
+        return table.schema.empty_table() if found is None else self._conform(found, table)
 
     def has_current_views(self) -> bool:
         """Whether all views that can be made of the stored tables stand there, as this version makes them."""
@@ -148,7 +150,8 @@ class Memory:
         is_marking = " or ".join(f"e.event_type like '{pattern}'" for pattern in MARKING_EVENTS)
         sql = (
             "select distinct e.chat_id, e.message_id, "
-            "coalesce(m.sent_at, max(e.message_sent_at) over (partition by e.message_id)) as sent_at "
+            "coalesce(m.sent_at, max(e.message_sent_at) over (partition by e.message_id)) as sent_at, "
+            "m.id is not null as is_stored "
             f"from {{{WEBHOOK_EVENTS.name}}} e "
             "join {_dlt_loads} el on el.load_id = e._dlt_load_id and el.status = 0 "
             f"left join (select c.chat_id, c.synced_at from {{{CHAT_SYNCS.name}}} c "
@@ -160,9 +163,9 @@ class Memory:
         found = self._query(sql, WEBHOOK_EVENTS)
         marks: dict[int, list[Mark]] = {}
         if found is not None:
-            columns = (found["chat_id"], found["message_id"], found["sent_at"].cast(TIMESTAMP))
-            for chat_id, message_id, sent_at in zip(*(column.to_pylist() for column in columns), strict=True):
-                marks.setdefault(chat_id, []).append(Mark(message_id, sent_at))
+            columns = (found["chat_id"], found["message_id"], found["sent_at"].cast(TIMESTAMP), found["is_stored"])
+            for chat_id, *mark in zip(*(column.to_pylist() for column in columns), strict=True):
+                marks.setdefault(chat_id, []).append(Mark(*mark))
         return marks
 
     def contacts_told_at(self) -> datetime | None:
@@ -202,8 +205,11 @@ class Memory:
             f"join {{_dlt_loads}} l on l.load_id = t._dlt_load_id where l.status = 0"
         )
         found = self._query(sql, table)
-        rows: list[dict[str, Any]] = [] if found is None else conform(found, table).to_pylist()
+        rows: list[dict[str, Any]] = [] if found is None else self._conform(found, table).to_pylist()
         return rows
+
+    def _conform(self, found: pa.Table, table: Table) -> pa.Table:
+        return conform(found, table, self._json_columns.get(table.name, frozenset()))
 
     def _query(self, sql: str, table: Table) -> pa.Table | None:
         if table.name in self._empty:
@@ -221,7 +227,7 @@ class Memory:
             return None
 
 
-def conform(found: pa.Table, table: Table) -> pa.Table:
+def conform(found: pa.Table, table: Table, json_columns: Set[str] = frozenset()) -> pa.Table:
     """Return what a destination gave back in the table's own schema, then other columns but dlt's own."""
     known = {column.name for column in table.columns}
     fields: list[AnyField] = []
@@ -237,7 +243,8 @@ def conform(found: pa.Table, table: Table) -> pa.Table:
         if field.name not in known and not field.name.startswith("_dlt_"):
             values = found.column(field.name)
             kind = TIMESTAMP if pa.types.is_timestamp(field.type) else field.type
-            fields.append(field.with_type(kind))
+            field = field.with_type(kind)
+            fields.append(field.with_metadata({"json": "yes"}) if field.name in json_columns else field)
             arrays.append(values.cast(kind))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 

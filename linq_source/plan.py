@@ -60,6 +60,8 @@ class Mark:
     message_id: int | None
     sent_at: datetime | None
     """When the message was sent; None where neither the event nor what is stored tells."""
+    is_stored: bool = False
+    """Whether the message is stored; one that is stored without a time was never handed over."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,10 @@ def _serve_marks(
     """Return `read`, widened until it serves every mark that lies within the policy's dates."""
     if read and read.is_whole:
         return replace(read, is_marked=True)
-    if read is None and any(mark.sent_at is None for mark in marks):
-        # Of a message that is not stored, though nothing was added: only the whole chat tells.
-        return replace(whole(listing, stored, policy, Reason.MARKED), is_marked=True)
     # Where the chat is read anyway, a message that is not stored is new, or the count will not add up.
+    if any(mark.sent_at is None and (mark.is_stored or not read) for mark in marks):
+        reason = read.reason if read else Reason.MARKED
+        return replace(whole(listing, stored, policy, reason), is_marked=True)
     left = tuple(
         mark for mark in marks if mark.sent_at and not _shows(read, mark.sent_at) and _is_wanted(mark.sent_at, policy)
     )

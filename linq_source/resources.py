@@ -45,7 +45,12 @@ def open_memory() -> Memory:
     """Return the memory of the pipeline that is running; its destination merges in transactions from now on."""
     pipeline = dlt.current.pipeline()
     _merge_in_transactions(pipeline.destination)
-    return Memory(lambda: pipeline.sql_client())
+    json_columns = {
+        name: {column for column, hints in table["columns"].items() if hints.get("data_type") == "json"}
+        for schema in pipeline.schemas.values()
+        for name, table in schema.tables.items()
+    }
+    return Memory(lambda: pipeline.sql_client(), json_columns)
 
 
 def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True) -> Iterator[Batch]:

@@ -403,3 +403,24 @@ def test_fields_that_come_later_and_go_again_become_columns_and_stay(serve: Serv
     assert warehouse.sync(serve(world), full_refresh=True).exit_code == 0
     assert set(warehouse.rows("messages")[0]) == extended
     assert_mirrors(warehouse, world)
+
+
+@pytest.mark.parametrize("table", ["messages", "contacts"])
+def test_a_nested_field_that_came_later_keeps_its_column_when_a_row_is_marked_as_gone(
+    table: str, serve: Serve, warehouse: Warehouse
+) -> None:
+    world = small_world(messages=60, contacts=12)
+    linq = serve(world, quirks=Quirks(extra_fields=True))
+    warehouse.sync(linq)
+    columns = set(warehouse.rows(table)[0])
+    chat_id = world.listed()["chats"][2]["id"]
+    {"messages": deleted_first_message, "contacts": contact_gone}[table](world, chat_id)
+    warehouse.sync(linq)
+    world.edit(messages_of(world, chat_id)[0]["id"], "Edited")
+    contact_changed(world, chat_id)
+    before = warehouse.tables(table)[table]
+    assert warehouse.sync(linq, recheck_hours=0).exit_code == 0
+    after = warehouse.tables(table)[table]
+    assert set(after[0]) == columns
+    assert len([row for row in after if row not in before]) == 1
+    assert_mirrors(warehouse, world)
