@@ -24,11 +24,8 @@ def findings(warehouse: Warehouse, linq: Simulator, *, repair: bool = False) -> 
 
 
 @pytest.fixture
-def synced(serve: Serve, warehouse: Warehouse) -> tuple[World, Simulator]:
-    world = small_world()
-    linq = serve(world)
-    warehouse.sync(linq)
-    return world, linq
+def synced(known: Callable[..., tuple[World, Simulator]]) -> tuple[World, Simulator]:
+    return known()
 
 
 def test_a_mirror_has_no_difference_and_no_message_is_asked_for(

@@ -40,8 +40,9 @@ def test_a_fault_that_lasts_is_named_and_one_that_passes_leaves_no_trace(kind: K
 def test_a_refusal_is_named_wherever_it_comes_and_nothing_of_it_is_left_when_it_is_over(
     kind: Kind, stage: Stage
 ) -> None:
-    cell = Cell(stage, kind, is_fresh=KINDS.index(kind) % 2 == 0)
-    for place in places(kind):
+    turn, everywhere = KINDS.index(kind), places(kind)
+    cell = Cell(stage, kind, is_fresh=turn % 2 == 0)
+    for place in everywhere[turn % 2 :: 2]:
         cell.lasts(place)
     cell.is_over()
 
