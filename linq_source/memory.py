@@ -13,7 +13,7 @@ import pyarrow as pa
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.sql_client import SqlClientBase
 
-from linq_source.analytics.views import PRESENT, VERSION_VIEW, version
+from linq_source.analytics.views import PRESENT, VERSION_VIEW, are_current
 from linq_source.changes import integers
 from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK_EVENTS
 from linq_source.plan import ChatSync, Mark
@@ -135,7 +135,7 @@ class Memory:
         except DestinationUndefinedEntity:
             return False
         present = {name for (name,) in self._client.execute_sql(PRESENT, self._client.dataset_name) or []}
-        return bool(found == version(present))
+        return are_current(str(found), present)
 
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import linq_source
+from linq_source.analytics.views import models
 from tests.readme import README, written
 from tests.support import ROOT, run_pipeline
 
@@ -14,10 +15,19 @@ def test_the_tables_in_readme_are_those_of_the_code() -> None:
     assert README.read_text() == written(), "run make readme"
 
 
-@pytest.mark.parametrize("script", ["linq_to_duckdb.py", "audit.py"])
+@pytest.mark.parametrize(
+    "script",
+    ["linq_to_duckdb.py", "audit.py", "webhook_to_parquet.py", "webhook_subscribe.py", "events_to_duckdb.py"],
+)
 def test_every_option_of_a_command_is_in_readme(script: str) -> None:
     options = set(re.findall(r"--[a-z-]+", run_pipeline(script, "--help").stdout)) - {"--help"}
     assert options <= set(re.findall(r"--[a-z-]+", README.read_text()))
+
+
+def test_every_view_is_in_readme() -> None:
+    text = README.read_text()
+    for name in models():
+        assert f"| `{name}` |" in text, name
 
 
 def test_every_command_that_readme_names_exists() -> None:

@@ -1,5 +1,6 @@
 -- Each contact with what was written with them, in one-to-one chats. Contacts and participants are matched by their
--- numbers without punctuation; ten digits are taken for a number of the United States (+1), as Linq does.
+-- numbers without punctuation; ten digits without a + are taken for a number of the United States (+1), as Linq does.
+-- Our own number is a participant of our chats, and no contact's.
 select
   c.id as contact_id,
   c.full_name,
@@ -15,18 +16,21 @@ select
 from (
   select
     k.*,
-    case when length(k.digits) = 10 then '1' || k.digits else k.digits end as normal_number
+    case when length(k.digits) = 10 and k.phone_number not like '%+%' then '1' || k.digits else k.digits end
+      as normal_number
   from (select o.*, regexp_replace(o.phone_number, '[^0-9]', '', 'g') as digits from {contacts} as o) as k
   where k.deleted_at is null
 ) as c
 left join (
   select distinct
     h.chat_id,
-    case when length(h.digits) = 10 then '1' || h.digits else h.digits end as normal_number
+    case when length(h.digits) = 10 and h.phone_number not like '%+%' then '1' || h.digits else h.digits end
+      as normal_number
   from (
-    select p.chat_id, regexp_replace(p.phone_number, '[^0-9]', '', 'g') as digits
+    select p.chat_id, p.phone_number, regexp_replace(p.phone_number, '[^0-9]', '', 'g') as digits
     from {chat_handles} as p
-    where p.phone_number not like '%@%'
+    left join {chat_phone_numbers} as u on u.chat_id = p.chat_id and u.phone_number = p.phone_number
+    where p.phone_number not like '%@%' and u.chat_id is null
   ) as h
   where h.digits <> ''
 ) as w on w.normal_number = c.normal_number

@@ -1,5 +1,6 @@
 -- What became of the messages that we sent, by UTC day, number and service. Statuses that Linq adds later are counted in
--- failed_other. The delay is from sent_at to delivered_at, of those that were delivered; quantiles are interpolated.
+-- failed_other. The delay is from sent_at to delivered_at, of those that have both (below zero where clocks disagree);
+-- quantiles are interpolated.
 select
   d.day,
   d.phone_number,
@@ -20,7 +21,9 @@ from (
     m.phone_number,
     m.service,
     m.delivery_status,
-    cast(extract(epoch from m.delivered_at) - extract(epoch from m.sent_at) as double) as delay_seconds
+    cast(
+      cast(extract(epoch from m.delivered_at) - extract(epoch from m.sent_at) as decimal(18, 6)) as double
+    ) as delay_seconds
   from {live_messages} as m
   where m.direction = 'outbound'
 ) as d

@@ -1,12 +1,13 @@
 -- Every message that Linq lists now and that has a time, with what its chat says of it; the other views begin here.
 -- A chat's own number is the one of ours that it is listed under; of several the lowest.
--- Messages of a chat that is gone are left out, as are those never handed over (no sent_at).
+-- Messages of a chat that is gone are left out, as are those never handed over (no sent_at). A chat of which Linq does
+-- not say whether it is a group counts as none.
 select
   m.id,
   m.chat_id,
   n.phone_number,
   c.service,
-  c.is_group,
+  coalesce(c.is_group, false) as is_group,
   m.direction,
   m.sent_at,
   m.delivered_at,

@@ -1,6 +1,7 @@
 -- Every message: those that a sync has read, and those that only events have told of so far.
 -- An event's message stands here until a sync that knew of the event has read its chat; from then on the row that
 -- the sync read stands here alone, or none, where Linq no longer lists the message.
+-- A reading counts only when its load was completed.
 -- known_from says which it is: 'sync' or 'event'.
 select
   m.id,
@@ -53,7 +54,9 @@ from (
     row_number() over (partition by e.message_id order by e.created_at, e.event_id) as telling
   from {webhook_events} as e
   join {_dlt_loads} as l on l.load_id = e._dlt_load_id
-  left join {chat_syncs} as s on s.chat_id = e.chat_id
+  left join (
+    select y.chat_id, y.synced_at from {chat_syncs} as y join {_dlt_loads} as b on b.load_id = y._dlt_load_id
+  ) as s on s.chat_id = e.chat_id
   left join {messages} as m on m.id = e.message_id
   where e.event_type in ('message.sent', 'message.received')
     and e.message_id is not null

@@ -1,4 +1,5 @@
--- Each of our numbers and its user: the last 30 days beside the 30 before, in one-to-one chats but for the volumes.
+-- Each of our numbers and its user: the last 30 days (of 24 hours, whatever the session's time zone) beside the 30
+-- before, in one-to-one chats but for the volumes and the busiest hour.
 -- Our rate is the share of their turns that we answered within 24 hours, of those that are decided (see
 -- response_rates_daily); their rate the same of ours. First reply: from the end of their turn to our first message.
 -- The busiest hour is the UTC hour of the day in which most messages came in during the last 30 days; the earlier of equals.
@@ -29,9 +30,9 @@ left join (
     select
       m.phone_number,
       m.direction,
-      case when m.sent_at > current_timestamp - interval '30 days' then 1 else 0 end as is_recent
+      case when m.sent_at > current_timestamp - interval '720 hours' then 1 else 0 end as is_recent
     from {live_messages} as m
-    where m.sent_at > current_timestamp - interval '60 days'
+    where m.sent_at > current_timestamp - interval '1440 hours'
   ) as l
   group by l.phone_number
 ) as v on v.phone_number = n.phone_number
@@ -58,12 +59,12 @@ left join (
       a.phone_number,
       a.direction,
       a.reply_seconds,
-      case when a.ended_at > current_timestamp - interval '30 days' then 1 else 0 end as is_recent,
+      case when a.ended_at > current_timestamp - interval '720 hours' then 1 else 0 end as is_recent,
       case when a.reply_seconds <= 86400 then 1 else 0 end as is_hit,
       case when a.replied_at is null and a.ended_at > current_timestamp - interval '24 hours' then 0 else 1 end
         as is_decided
     from {replies} as a
-    where not a.is_group and a.ended_at > current_timestamp - interval '60 days'
+    where not a.is_group and a.ended_at > current_timestamp - interval '1440 hours'
   ) as t
   group by t.phone_number
 ) as r on r.phone_number = n.phone_number
@@ -78,7 +79,7 @@ left join (
       cast(extract(hour from m.sent_at at time zone 'UTC') as integer) as hour_of_day,
       count(*) as messages
     from {live_messages} as m
-    where m.direction = 'inbound' and m.sent_at > current_timestamp - interval '30 days'
+    where m.direction = 'inbound' and m.sent_at > current_timestamp - interval '720 hours'
     group by m.phone_number, cast(extract(hour from m.sent_at at time zone 'UTC') as integer)
   ) as w
 ) as h on h.phone_number = n.phone_number and h.place = 1

@@ -2,7 +2,9 @@
 -- link, and well under 10,000 messages in five days (this day and the four before), where carriers begin to throttle.
 -- Segments are counted as phones cut them: up to 160 characters of the GSM 7-bit alphabet (^ { } \ [ ~ ] | and the euro
 -- sign count twice) are one segment, longer texts have 153 in each; a text with any other character is sent as UCS-2, with
--- 70 or 67 in each, where a character beyond 16 bits (most emoji) counts twice.
+-- 70 or 67 in each, where a character beyond 16 bits (most emoji) counts twice. What counts twice is not kept whole at
+-- a segment's end, as some phones do. Messages without text (files only) count as messages and have no segments.
+-- A URL is what has `://`; a shortener is known by its host, with `://` or without.
 select
   d.day,
   d.phone_number,
@@ -22,6 +24,7 @@ from (
     count(*) as messages,
     cast(sum(
       case
+        when t.gsm_length = 0 then 0
         when t.is_gsm = 1 and t.gsm_length <= 160 then 1
         when t.is_gsm = 1 then ceil(t.gsm_length / 153.0)
         when t.ucs2_length <= 70 then 1
@@ -31,7 +34,15 @@ from (
     count(case when t.is_gsm = 0 then 1 end) as ucs2_messages,
     count(case when length(t.text) > 160 then 1 end) as over_160,
     count(case when length(t.text) - length(replace(t.text, '://', '')) > 3 then 1 end) as many_urls,
-    count(case when t.is_shortened = 1 then 1 end) as shortened_urls
+    count(
+      case
+        when t.links like '% bit.ly/%' or t.links like '% tinyurl.com/%' or t.links like '% goo.gl/%'
+          or t.links like '% ow.ly/%' or t.links like '% is.gd/%' or t.links like '% buff.ly/%'
+          or t.links like '% rebrand.ly/%' or t.links like '% cutt.ly/%' or t.links like '% rb.gy/%'
+          or t.links like '% shorturl.at/%' or t.links like '% tiny.cc/%' or t.links like '% t.co/%'
+          or t.links like '% t.ly/%' then 1
+      end
+    ) as shortened_urls
   from (
     select
       cast(m.sent_at at time zone 'UTC' as date) as day,
@@ -48,24 +59,20 @@ from (
       end as is_gsm,
       2 * length(m.text) - length(translate(m.text, '^{}\[~]|€' || chr(12), '')) as gsm_length,
       length(m.text) + length(regexp_replace(m.text, '[^𐀀-􏿽]', '', 'g')) as ucs2_length,
-      case
-        when lower(m.text) like '%bit.ly/%' or lower(m.text) like '%tinyurl.com/%' or lower(m.text) like '%goo.gl/%'
-          or lower(m.text) like '%ow.ly/%' or lower(m.text) like '%is.gd/%' or lower(m.text) like '%buff.ly/%'
-          or lower(m.text) like '%rebrand.ly/%' or lower(m.text) like '%cutt.ly/%' or lower(m.text) like '%rb.gy/%'
-          or lower(m.text) like '%shorturl.at/%' or lower(m.text) like '%tiny.cc/%'
-          or lower(m.text) like '%://t.co/%' or lower(m.text) like '%://t.ly/%' then 1
-        else 0
-      end as is_shortened
-    from {live_messages} as m
-    where m.direction = 'outbound' and m.service = 'SMS' and m.text <> ''
+      ' ' || regexp_replace(lower(m.text), '//|www[.]|[^a-z0-9./-]', ' ', 'g') as links
+    from (
+      select l.sent_at, l.phone_number, coalesce(l.text, '') as text
+      from {live_messages} as l
+      where l.direction = 'outbound' and l.service = 'SMS'
+    ) as m
   ) as t
   group by t.day, t.phone_number
 ) as d
 join (
   select cast(m.sent_at at time zone 'UTC' as date) as day, m.phone_number, count(*) as messages
   from {live_messages} as m
-  where m.direction = 'outbound' and m.service = 'SMS' and m.text <> ''
+  where m.direction = 'outbound' and m.service = 'SMS'
   group by cast(m.sent_at at time zone 'UTC' as date), m.phone_number
-) as b on b.phone_number = d.phone_number and b.day <= d.day and b.day > d.day - interval '5 days'
+) as b on b.phone_number is not distinct from d.phone_number and b.day <= d.day and b.day > d.day - interval '5 days'
 group by
   d.day, d.phone_number, d.messages, d.segments, d.ucs2_messages, d.over_160, d.many_urls, d.shortened_urls

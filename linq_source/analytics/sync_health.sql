@@ -1,12 +1,13 @@
 -- For each chat and each of our numbers that lists it: does what is stored agree with Linq's count?
 -- status: 'complete'; 'differs' where Linq's count and its own list disagreed when the chat was last read (or rows went
--- since); 'unfinished' where a reading was cut short; 'never read'. Under --start-date all differ by what it leaves out.
+-- since); 'unfinished' where a reading was cut short; 'never read'. Where Linq gives no count, nothing can be missing.
+-- Under --start-date all differ by what it leaves out.
 select
   p.phone_number,
   c.id as chat_id,
   c.message_count as linq_count,
   coalesce(m.stored, 0) as stored,
-  coalesce(c.message_count, 0) - coalesce(m.stored, 0) as missing,
+  c.message_count - coalesce(m.stored, 0) as missing,
   s.synced_at,
   s.read_whole_at,
   case

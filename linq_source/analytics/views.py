@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Set
+from contextlib import nullcontext
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -71,15 +72,26 @@ def version(present: Set[str]) -> str:
     return hashlib.sha256("\n".join(made).encode()).hexdigest()[:16]
 
 
+def are_current(found: str, present: Set[str]) -> bool:
+    """Whether the views of a version are all that can be made, and all stand among the tables and views present."""
+    return found == version(present) and set(_possible(present)) <= present
+
+
 def create_views(client: SqlClientBase[Any], dialect: str) -> None:
     """Create every view whose tables exist, then one that tells their version; the others are skipped."""
     rows = client.execute_sql(PRESENT, client.dataset_name) or []
     present = {name for (name,) in rows}
-    for name in _possible(present):
-        client.execute_sql(statement(name, client.dataset_name, dialect))
-    qualified = f'"{client.dataset_name}"."{VERSION_VIEW}"'
-    sql = f"create or replace view {qualified} as select '{version(present)}' as version"
-    client.execute_sql(sqlglot.transpile(sql, read=DIALECT, write=dialect)[0])
+    possible = _possible(present)
+    with client.begin_transaction() if client.capabilities.supports_ddl_transactions else nullcontext():
+        if dialect != DIALECT:
+            # PostgreSQL replaces a view only by one that has the same columns, and more.
+            for name in reversed(possible):
+                client.execute_sql(f'drop view if exists "{client.dataset_name}"."{name}"')
+        for name in possible:
+            client.execute_sql(statement(name, client.dataset_name, dialect))
+        qualified = f'"{client.dataset_name}"."{VERSION_VIEW}"'
+        sql = f"create or replace view {qualified} as select '{version(present)}' as version"
+        client.execute_sql(sqlglot.transpile(sql, read=DIALECT, write=dialect)[0])
 
 
 def _possible(present: Set[str]) -> list[str]:
