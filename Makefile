@@ -16,7 +16,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-demo: $(READY) ## sync a made-up organisation into linq_demo.duckdb, change it, sync again
+demo: $(READY) ## sync a made-up organisation into linq_demo.duckdb, change it, sync again, write its report
 	$(BIN)/python pipelines/linq_to_duckdb.py --demo
 
 demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in turn, into linq_live.duckdb

@@ -69,6 +69,11 @@ def sync_parser(description: str) -> Parser:
         action="store_true",
         help="believe it when more than a fifth of a table is gone at Linq",
     )
+    parser.add_argument(
+        "--events",
+        metavar="DIR",
+        help="first load the webhook events in this folder or URL, then read what they tell of",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors and what was skipped")
     return parser

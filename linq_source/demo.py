@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from linq_source import settings
-from linq_source.errors import ConfigurationError
+from linq_source.errors import ConfigurationError, LinqError
 from linq_source.simulator import Simulator, World
 
 DATABASE = Path("linq_demo.duckdb")
@@ -44,6 +44,18 @@ def prepare(database: Path, world: World, *, is_default: bool) -> None:
         raise ConfigurationError(
             f"--demo will not write into {database}, which holds something else: name a new file."
         )
+
+
+def report(database: Path) -> str:
+    """Write the report beside the demo's database, and return a sentence about it."""
+    from linq_source.analytics.report import write_report
+
+    output = database.with_name(f"{database.stem}_report.html")
+    try:
+        write_report(database, output)
+    except LinqError as error:
+        return f"No report was written. {error}"
+    return f"A report of it is in {output}: open it in a browser."
 
 
 def change(world: World) -> None:

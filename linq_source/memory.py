@@ -19,6 +19,7 @@ from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK
 from linq_source.plan import ChatSync, Mark
 from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
 from linq_source.times import TIMESTAMP, AnyField
+from linq_source.values import to_json
 
 OpenClient = Callable[[], SqlClientBase[Any]]
 
@@ -221,10 +222,26 @@ class Memory:
             with self._client.execute_query(sql.format(**names)) as cursor:
                 native: Any = cursor.native_cursor
                 # dlt 1.31 calls a method that DuckDB 1.5 has renamed, which warns.
-                return native.to_arrow_table() if hasattr(native, "to_arrow_table") else cursor.arrow()
+                return native.to_arrow_table() if hasattr(native, "to_arrow_table") else _to_arrow(cursor)
         except DestinationUndefinedEntity:
             self._empty.add(table.name)
             return None
+
+
+_POSTGRES_JSON = (114, 3802)
+
+
+def _to_arrow(cursor: Any) -> pa.Table:
+    """Return what a cursor of Python values holds; JSON as text, since Arrow would make one struct of all rows."""
+    columns = list(zip(*cursor.fetchall(), strict=True))
+    names, arrays = [], []
+    for position, described in enumerate(cursor.description):
+        values: Sequence[Any] = columns[position] if columns else ()
+        if described[1] in _POSTGRES_JSON or any(isinstance(value, dict | list) for value in values):
+            values = [to_json(value) for value in values]
+        names.append(described[0])
+        arrays.append(pa.array(values))
+    return pa.Table.from_arrays(arrays, names=names)
 
 
 def conform(found: pa.Table, table: Table, json_columns: Set[str] = frozenset()) -> pa.Table:

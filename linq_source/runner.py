@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.extract.source import DltSource
 
 from linq_source import settings
 from linq_source.analytics.views import create_views
 from linq_source.context import Summary
-from linq_source.errors import DestinationError, LinqError
+from linq_source.errors import ConfigurationError, DestinationError, LinqError
 from linq_source.process import deadline, fresh_folder, locked, signals
 from linq_source.source import sync_source
 from linq_source.sync import Sync
@@ -164,13 +165,18 @@ def _load(
             pipelines_dir=str(folder),
         )
         while not work.is_finished:
-            loads += pipeline.run(make_source()).loads_ids
+            loads += pipeline.run(make_source(), loader_file_format=_file_format(target.destination)).loads_ids
         dialect = pipeline.destination.capabilities().sqlglot_dialect
         if dialect and work.needs_views:
             with pipeline.sql_client() as client:
                 create_views(client, dialect)
     except Exception as error:
         raise _plain(error, folder) from error
+
+
+def _file_format(destination: Any) -> Any:
+    # dlt 1.31 copies CSV into PostgreSQL such that an empty text becomes null, and a row with one always differs.
+    return "insert_values" if destination.destination_type.rpartition(".")[2] == "postgres" else None
 
 
 def _configured_once(destination: Any) -> Any:
@@ -200,6 +206,11 @@ def _plain(error: BaseException, folder: Path) -> LinqError:
     for each in chain:
         if isinstance(each, LinqError):
             return each
+        if isinstance(each, ConfigFieldMissingException):
+            return ConfigurationError(
+                f"The destination lacks settings: {', '.join(sorted(each.traces))}. Set them as dlt has them: in the "
+                "environment (DESTINATION__...) or in .dlt/secrets.toml under [destination...]."
+            )
     texts = "\n".join(map(str, chain))
     if (no_space := os.strerror(errno.ENOSPC)) in texts:
         file = re.search(rf'file "([^"]+)": {no_space}', texts)
@@ -221,7 +232,7 @@ def _quiet_dlt() -> Iterator[None]:
     dlt_logger = logging.getLogger("dlt")
 
     def is_wanted(record: logging.LogRecord) -> bool:
-        is_told = record.exc_info is not None or record.module == "load"
+        is_told = record.exc_info is not None or record.module == "load" or "native writer" in record.msg
         return not is_told or dlt_logger.level <= logging.INFO
 
     dlt_logger.addFilter(is_wanted)

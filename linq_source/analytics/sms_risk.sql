@@ -45,26 +45,36 @@ from (
     ) as shortened_urls
   from (
     select
-      cast(m.sent_at at time zone 'UTC' as date) as day,
-      m.phone_number,
-      m.text,
+      x.*,
       case
-        when translate(
-          m.text,
-          '@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&''()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà^{}\[~]|€'
-          || chr(10) || chr(12) || chr(13),
-          ''
-        ) = '' then 1
-        else 0
-      end as is_gsm,
-      2 * length(m.text) - length(translate(m.text, '^{}\[~]|€' || chr(12), '')) as gsm_length,
-      length(m.text) + length(regexp_replace(m.text, '[^𐀀-􏿽]', '', 'g')) as ucs2_length,
-      ' ' || regexp_replace(lower(m.text), '//|www[.]|[^a-z0-9./-]', ' ', 'g') as links
+        when x.is_gsm = 1 then 0
+        else length(x.text) + length(regexp_replace(x.text, '[^𐀀-􏿽]', '', 'g'))
+      end as ucs2_length
     from (
-      select l.sent_at, l.phone_number, coalesce(l.text, '') as text
-      from {live_messages} as l
-      where l.direction = 'outbound' and l.service = 'SMS'
-    ) as m
+      select
+        cast(m.sent_at at time zone 'UTC' as date) as day,
+        m.phone_number,
+        m.text,
+        case
+          when translate(
+            m.text,
+            '@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&''()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà^{}\[~]|€'
+            || chr(10) || chr(12) || chr(13),
+            ''
+          ) = '' then 1
+          else 0
+        end as is_gsm,
+        2 * length(m.text) - length(translate(m.text, '^{}\[~]|€' || chr(12), '')) as gsm_length,
+        case
+          when m.text like '%/%' then ' ' || regexp_replace(lower(m.text), '//|www[.]|[^a-z0-9./-]', ' ', 'g')
+          else ''
+        end as links
+      from (
+        select l.sent_at, l.phone_number, coalesce(l.text, '') as text
+        from {live_messages} as l
+        where l.direction = 'outbound' and l.service = 'SMS'
+      ) as m
+    ) as x
   ) as t
   group by t.day, t.phone_number
 ) as d

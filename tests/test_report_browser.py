@@ -1,0 +1,311 @@
+"""The report in a real Chromium: figures that equal DuckDB's, filters, no request, no error, nothing but text."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from linq_source.analytics.report import write_report
+from linq_source.simulator import Simulator, World
+from tests.support import OLD, TOKEN, Warehouse
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+EVIL = "</script><img src=x onerror=alert(1)>"
+
+
+@dataclass
+class Opened:
+    """A report in a page of its own, and what the browser had to say of it."""
+
+    page: "Page"
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def drawn(self, times: int = 1) -> None:
+        self.page.wait_for_selector(f'html[data-drawn="{times}"]', state="attached", timeout=20_000)
+
+    def value(self, name: str) -> float | None:
+        text = self.page.get_attribute(f"#key-{name}", "data-value")
+        return None if text in (None, "null") else float(text)
+
+    def choose(self, times: int, **values: str) -> None:
+        for name, value in values.items():
+            if self.page.locator(f"#{name}").evaluate("field => field.tagName") == "SELECT":
+                self.page.select_option(f"#{name}", value)
+            else:
+                self.page.fill(f"#{name}", value)
+        self.drawn(times)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium with a profile of its own."""
+    if not Path(CHROMIUM).exists():
+        reason = f"needs a browser at {CHROMIUM}: apt-get install chromium"
+        if os.environ.get("LINQ_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, bool], Path]:
+    """Write the report of a database, once for all tests that read the same."""
+
+    @cache
+    def write(database: Path, show_identities: bool) -> Path:
+        output = tmp_path_factory.mktemp("report") / "report.html"
+        write_report(database, output, show_identities=show_identities)
+        return output
+
+    return write
+
+
+@pytest.fixture
+def show(browser: "Browser", report_of: Callable[[Path, bool], Path]) -> Iterator[Callable[..., Opened]]:
+    """Open the report of a database; afterwards nothing may have been complained of or asked for."""
+    shown: list[Opened] = []
+
+    def begin(database: Path, *, show_identities: bool = False, **options: Any) -> Opened:
+        opened = Opened(browser.new_page(**({"viewport": {"width": 1440, "height": 900}} | options)))
+        page = opened.page
+        page.on("console", lambda message: opened.complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: opened.complaints.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: opened.requests.append(request.url))
+        page.goto(report_of(database, show_identities).as_uri())
+        opened.drawn()
+        shown.append(opened)
+        return opened
+
+    yield begin
+    for opened in shown:
+        opened.page.close()
+        assert opened.complaints == []
+        assert [url for url in opened.requests if not url.startswith(("file://", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def recent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of three numbers whose messages go on until now."""
+    path = tmp_path_factory.mktemp("recent") / "linq.duckdb"
+    world = World.make(seed=4, phone_numbers=3, chats=40, messages=3000, days=100)
+    with Simulator(world, token=TOKEN) as linq:
+        assert Warehouse(path).sync(linq).exit_code == 0
+    return path
+
+
+RATES = """
+select sum(turns), sum(replied_24h), sum(pending_24h),
+  sum(replied_24h) / (sum(turns) - sum(pending_24h)), sum(replied_1h) / (sum(turns) - sum(pending_24h))
+from response_rates_daily where direction = '{direction}' and {where}
+"""
+
+
+def assert_equals_the_views(
+    opened: Opened, warehouse: Warehouse, first: date, last: date, number: str | None
+) -> None:
+    where = f"day between date '{first}' and date '{last}'" + (f" and phone_number = '{number}'" if number else "")
+    [(turns, answered, pending, rate, within_1h)] = warehouse.query(RATES.format(direction="inbound", where=where))
+    [(_, _, _, their_rate, _)] = warehouse.query(RATES.format(direction="outbound", where=where))
+    [(sent, delivered)] = warehouse.query(f"select sum(sent), sum(delivered) from delivery_health where {where}")
+    on_day = where.replace("day", "cast(sent_at as date)", 1)
+    [(received,)] = warehouse.query(f"select count(*) from live_messages where direction = 'inbound' and {on_day}")
+    [(median,)] = warehouse.query(
+        "select quantile_cont(reply_seconds, 0.5) from replies where direction = 'inbound' and not is_group and "
+        + where.replace("day", "cast(ended_at as date)", 1)
+    )
+    names = ("received", "sent", "our_rate", "our_1h", "their_rate", "delivered")
+    expected = (received, sent, rate, within_1h, their_rate, delivered / sent)
+    assert tuple(opened.value(name) for name in names) == expected
+    assert opened.value("our_median") == pytest.approx(median, rel=0.003)
+    note = opened.page.inner_text("#key-note")
+    assert f"People took {turns:,.0f} turn" in note
+    assert f"we answered {answered:,.0f} within 24 hours" in note
+    assert (f". {pending:,.0f} turn" in note) == (pending > 0)
+
+
+def test_the_figures_of_any_period_and_number_equal_those_of_the_views(
+    show: Callable[..., Opened], recent: Path
+) -> None:
+    warehouse = Warehouse(recent)
+    opened = show(recent)
+    today = datetime.now(UTC).date()
+    month = today - timedelta(days=29)
+    assert_equals_the_views(opened, warehouse, month, today, None)
+    numbers = [
+        number for (number,) in warehouse.query("select phone_number from phone_numbers order by user__name, 1")
+    ]
+    opened.choose(2, number="1")
+    assert_equals_the_views(opened, warehouse, month, today, numbers[1])
+    assert numbers[1][-4:] in opened.page.inner_text("#shown")
+    assert opened.page.locator("#numbers tbody tr").count() == 1
+    opened.choose(3, period="all")
+    assert_equals_the_views(opened, warehouse, date(2000, 1, 1), date(2100, 1, 1), numbers[1])
+    opened.choose(4, period="own")
+    first, last = today - timedelta(days=60), today - timedelta(days=41)
+    opened.choose(5, **{"from": first.isoformat()})
+    opened.choose(6, to=last.isoformat())
+    opened.choose(7, number="")
+    assert_equals_the_views(opened, warehouse, first, last, None)
+    waiting = warehouse.query("select count(*) from conversations where waiting_on = 'us'")[0][0]
+    assert opened.value("waiting") == waiting
+
+
+def test_the_change_is_against_the_period_of_the_same_length_before(
+    show: Callable[..., Opened], recent: Path
+) -> None:
+    opened = show(recent)
+    last = datetime.now(UTC).date() - timedelta(days=30)
+    first = last - timedelta(days=29)
+    sql = f"select count(*) from live_messages where direction = 'inbound' and cast(sent_at as date) between '{first}' and '{last}'"  # noqa: E501
+    [(before,)] = Warehouse(recent).query(sql)
+    now = opened.value("received")
+    assert now
+    change = opened.page.inner_text("#key-received + dd")
+    assert re.sub(r"[^0-9]", "", change.split("%")[0]) == f"{abs(now - before) / before * 100:.0f}"
+    shown = round((now - before) / before * 100)
+    assert ("▲" in change, "▼" in change) == (shown > 0, shown < 0)
+    opened.choose(2, period="365")
+    assert "no period before" in opened.page.inner_text("#key-received + dd")
+
+
+def test_of_choices_in_quick_succession_the_last_is_drawn(show: Callable[..., Opened], recent: Path) -> None:
+    opened = show(recent)
+    opened.page.evaluate("""() => {
+        for (const value of ["7", "90", "all", "30", "7"]) {
+            const period = document.getElementById("period");
+            period.value = value;
+            period.dispatchEvent(new Event("change"));
+        }
+    }""")
+    opened.drawn(3)
+    assert opened.page.locator("#written h3").count() == 1
+    days = opened.page.locator("#rate tbody tr").count()
+    assert 0 < days <= 7
+
+
+def test_users_of_several_numbers_can_be_put_together(show: Callable[..., Opened], recent: Path) -> None:
+    opened = show(recent)
+    assert opened.page.locator("#numbers tbody tr").count() == 3
+    opened.choose(2, grouping="user")
+    users = {name for (name,) in Warehouse(recent).query("select user__name from phone_numbers")}
+    assert set(opened.page.locator("#numbers tbody th").all_inner_texts()) == users
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_chart_fits_the_screen_and_is_a_sentence_and_a_table_too(
+    width: int, scheme: str, show: Callable[..., Opened], recent: Path, tmp_path: Path
+) -> None:
+    opened = show(recent, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = opened.page
+    page.screenshot(path=tmp_path / f"report_{width}_{scheme}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator(".chart svg").count() == 8
+    for chart in page.locator("figure").all():
+        assert len(chart.locator(".chart").get_attribute("aria-label") or "") > 40
+        assert chart.locator("tbody tr").count() > 0
+        box = chart.locator("svg").bounding_box()
+        assert box
+        assert box["width"] > width * 0.2
+    assert page.locator("table").count() == page.locator("table > caption").count()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(re.findall(r"\d+", dark)[0]) < 50) == (scheme == "dark")
+    headings = page.locator("h1, main h2").all_inner_texts()
+    assert len(headings) == len(set(headings)) == 12
+
+
+def test_the_filters_are_reached_and_changed_by_keyboard(show: Callable[..., Opened], recent: Path) -> None:
+    opened = show(recent)
+    page = opened.page
+    focused = "document.activeElement.id || document.activeElement.className"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "skip"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "period"
+    page.keyboard.press("ArrowDown")
+    opened.drawn(2)
+    assert page.input_value("#period") == "90"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "number"
+
+
+def test_markup_in_names_and_texts_stays_text(show: Callable[..., Opened], recent: Path, tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "evil.duckdb")
+    shutil.copyfile(recent, warehouse.path)
+    warehouse.execute(f"update chats set display_name = '{EVIL}'")
+    warehouse.execute(f"update messages set text = '{EVIL}'")
+    warehouse.execute(f"update phone_numbers set user__name = '{EVIL}'")
+    opened = show(warehouse.path, show_identities=True)
+    opened.choose(2, grouping="user")
+    page = opened.page
+    assert page.locator("img").count() == 0
+    assert EVIL in page.inner_text("#waiting tbody th >> nth=0")
+    assert page.inner_text("#waiting tbody td.message >> nth=0") == EVIL
+    assert page.inner_text("#numbers tbody th >> nth=0") == EVIL
+    assert opened.complaints == []
+    injected = "window.injected = 1"
+    page.evaluate("text => document.body.append(Object.assign(document.createElement('script'), {text}))", injected)
+    assert page.evaluate("window.injected") is None
+    [refusal] = opened.complaints
+    assert "Content Security Policy" in refusal
+    opened.complaints.clear()
+
+
+@pytest.mark.parametrize("messages", [0, 1, 3])
+def test_an_empty_or_tiny_account_shows_sentences(
+    messages: int, show: Callable[..., Opened], serve: Callable[..., Simulator], warehouse: Warehouse
+) -> None:
+    world = World.empty()
+    if messages:
+        chat = world.add_chat(["+12125550199"], ours=["+12025550100"])
+        world.receive(chat.id, "Hello?", sent_at=OLD)
+        for minute in range(1, messages):
+            world.send(chat.id, "Hello!", sent_at=OLD + timedelta(minutes=minute))
+    warehouse.sync(serve(world))
+    opened = show(warehouse.path)
+    page = opened.page
+    assert page.input_value("#period") == ("all" if messages else "30")
+    assert "NaN" not in page.inner_text("body")
+    assert "undefined" not in page.inner_text("body")
+    for section in ("rate", "median", "volume", "times", "written", "answered", "sms"):
+        assert page.inner_text(f"#{section}").endswith("."), section
+        assert page.locator(f"#{section} svg").count() == 0
+    if not messages:
+        assert "no messages in this account yet" in page.inner_text("#about")
+        assert "Nobody is waiting" in page.inner_text("#waiting")
+    if messages == 3:
+        assert opened.value("our_rate") == 1
+        assert "1 min" in page.inner_text("#median").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_it_prints_light_without_filters_and_with_every_chart(
+    show: Callable[..., Opened], recent: Path, tmp_path: Path
+) -> None:
+    page = show(recent, color_scheme="dark").page
+    page.emulate_media(media="print")
+    assert not page.locator("#period").is_visible()
+    assert page.locator("#shown").is_visible()
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')").strip() == "#16202c"
+    assert page.locator(".chart svg >> visible=true").count() == 8
+    assert page.pdf(path=tmp_path / "report.pdf").startswith(b"%PDF")
