@@ -20,7 +20,7 @@ from tests.processes import (
     started,
     wait_until,
 )
-from tests.support import OLD, Warehouse, assert_mirrors, small_world
+from tests.support import OLD, Warehouse, assert_mirrors, small_world, with_limits
 
 Serve = Callable[..., Simulator]
 
@@ -93,7 +93,8 @@ def test_a_large_chat_that_grew_while_it_was_read_is_gone_on_with_at_its_end(
     linq = serve(world)
     (chat,) = world.listed()["chats"]
     at_request(linq, 10, lambda: world.receive(chat["id"], "While you read", sent_at=OLD + timedelta(hours=1)))
-    assert warehouse.sync(linq).exit_code == 0
+    # One request at a time: where an older answer overtakes a newer one, the list is rightly not believed.
+    assert warehouse.sync(linq, limits=with_limits(concurrency=1)).exit_code == 0
     linq.before_request = None
     linq.clear_requests()
     assert warehouse.sync(linq).exit_code == 0
