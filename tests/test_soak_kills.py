@@ -163,7 +163,7 @@ def report(tally: Tally) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_five_random_kills_of_the_command_do_no_harm(serve: Serve, warehouse: Warehouse) -> None:
     world = small_world(chats=30, messages=2_500)

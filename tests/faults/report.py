@@ -72,7 +72,7 @@ def _report(cells: Cells, seconds: float) -> str:
         f"{seconds:.0f} s on {os.cpu_count()} CPUs with {versions}.",
         "",
         "Reproduce with `.venv/bin/python -m tests.faults`, which writes this file. `make soak` plays the same",
-        "cells, and `make test` nearly every kind at every endpoint with the positions in turn.",
+        "cells, and `make test` nearly every kind, endpoints and positions in turn.",
         "",
         f"While it lasts: {_counts(lasting)}.",
         f"When it came once, or had ended: {_counts(passing)}.",
