@@ -267,7 +267,9 @@ def conform(found: pa.Table, table: Table, json_columns: Set[str] = frozenset())
 
 
 def _quoted(texts: Sequence[str]) -> str:
-    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+    """Return texts as SQL literals, for a query in which `{name}` still stands for a table."""
+    literals = ("'" + text.replace("'", "''") + "'" for text in texts)
+    return ", ".join(literals).replace("{", "{{").replace("}", "}}")
 
 
 def _parts(keys: Sequence[Key]) -> Iterable[Sequence[Key]]:

@@ -191,6 +191,17 @@ def test_an_event_that_comes_again_is_stored_once_and_loading_again_changes_noth
     assert warehouse.everything() == before
 
 
+def test_an_id_may_hold_any_character(warehouse: Warehouse, box: Mailbox) -> None:
+    ids = ["{x}", "{_dlt_loads}", "o'neil", "100%s", "a\\b", "'; drop table calls; --", "日本", "{}"]
+    for _ in range(2):
+        box.write([told("call.completed", CALL | {"id": each}, each) for each in ids])
+        result = load(warehouse, box)
+        assert result.exit_code == 0
+    assert (result.summary.events, result.summary.duplicates) == (0, len(ids))
+    for table, column in (("webhook_events", "event_id"), ("calls", "id")):
+        assert sorted(row[column] for row in warehouse.rows(table)) == sorted(ids)
+
+
 def test_another_event_with_the_id_of_one_is_named_and_the_first_is_kept(warehouse: Warehouse, box: Mailbox) -> None:
     box.write([told("message.read", {"id": 1, "chat_id": 1}), told("typing_indicator.received", {"chat_id": 1})])
     Mailbox(box.folder, "receiver2").write([told("message.read", {"id": 2, "chat_id": 1})])
