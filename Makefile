@@ -23,7 +23,7 @@ demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in tur
 	$(BIN)/python pipelines/demo_live.py
 
 test: $(READY) ## run the whole test suite
-	$(BIN)/python -m pytest -n 3  # one more than the smallest machine has cores, since some tests wait
+	$(BIN)/python -m pytest -n 3 --dist worksteal  # one more than two cores, since some tests wait
 
 soak: $(READY) ## the long tests: random kills and thousands of histories
 	$(BIN)/python -m pytest -m soak -s --timeout 0

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from linq_source.simulator import Quirks, Simulator, World
-from tests.support import OLD, Warehouse, assert_mirrors, small_world
+from linq_source.settings import CONTACTS
+from linq_source.simulator import Quirks, Request, Simulator, World
+from tests.support import OLD, Warehouse, assert_mirrors, small_world, with_limits
 
 Serve = Callable[..., Simulator]
 Known = Callable[..., tuple[World, Simulator]]
@@ -424,3 +425,29 @@ def test_a_nested_field_that_came_later_keeps_its_column_when_a_row_is_marked_as
     assert set(after[0]) == columns
     assert len([row for row in after if row not in before]) == 1
     assert_mirrors(warehouse, world)
+
+
+def test_while_a_list_never_stands_still_no_deletion_is_believed(serve: Serve, warehouse: Warehouse) -> None:
+    world = small_world(messages=60, contacts=12)
+    linq = serve(world, quirks=Quirks(page_size_cap=3))
+    warehouse.sync(linq)
+    restless, gone = (world.listed()["contacts"][position]["id"] for position in (2, 5))
+    world.delete_contact(gone)
+
+    def stir(request: Request) -> None:
+        if request.path == CONTACTS:
+            (world.restore_contact if restless not in world.contacts else world.delete_contact)(restless)
+
+    linq.before_request = stir
+    result = warehouse.sync(linq, limits=with_limits(concurrency=1))
+    linq.before_request = None
+    assert result.exit_code == 3
+    assert result.summary.skipped == [
+        "contacts: the list kept changing while it was read, so no deletion was believed"
+    ]
+    assert len(warehouse.live("contacts")) == 12
+    if restless not in world.contacts:
+        world.restore_contact(restless)
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+    assert [row["id"] for row in warehouse.rows("contacts") if row["deleted_at"]] == [gone]

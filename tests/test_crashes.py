@@ -189,7 +189,7 @@ def check_points(crashes: Crashes, *, files_checked: int | None, kills: int | No
         crashes.learn_the_end()
         answer = crashes.frozen()
         points, states = answer["points"], answer["states"]
-        chosen = most_telling(states, files_checked)
+        chosen = most_telling(points, states, files_checked)
         for state in chosen:
             with naming(points, states.index(state)):
                 files = crashes.folder / "states" / str(state)
@@ -209,12 +209,17 @@ def check_points(crashes: Crashes, *, files_checked: int | None, kills: int | No
     assert covered + kills_survived >= 60, "with both kinds of run well over a hundred points"
 
 
-def most_telling(states: list[int], count: int | None) -> list[int]:
-    """So many states, in order: half of them those that most points leave, half spread over the others."""
+def most_telling(points: list[str], states: list[int], count: int | None) -> list[int]:
+    """So many states, in order: half of them those that most points leave, half spread over the others.
+
+    And every state between a DELETE and its INSERT: what another transaction has committed already, if all is well.
+    """
     if count is None:
         return sorted(set(states))
     common = [state for state, _ in Counter(states).most_common(count // 2)]
-    return sorted(common + spread(sorted(set(states) - set(common)), count - len(common)))
+    common += {state for point, state in zip(points, states, strict=True) if point.lower().startswith("after delete")}
+    left = sorted(set(states) - set(common))
+    return sorted({*common, *spread(left, count // 2)})
 
 
 def spread(every: Sequence[int], count: int | None) -> list[int]:
