@@ -74,9 +74,13 @@ def sync_parser(description: str) -> Parser:
         metavar="DIR",
         help="first load the webhook events in this folder or URL, then read what they tell of",
     )
+    _add_output_options(parser)
+    return parser
+
+
+def _add_output_options(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors and what was skipped")
-    return parser
 
 
 def settings_given(options: argparse.Namespace) -> dict[str, Any]:
