@@ -50,6 +50,22 @@ def sync_parser(description: str) -> Parser:
         help="read only the chats of this number of yours (repeatable)",
     )
     parser.add_argument("--full-refresh", action="store_true", help="read every chat whole, whatever is stored")
+    _add_pace_options(parser)
+    parser.add_argument(
+        "--allow-mass-delete",
+        action="store_true",
+        help="believe it when more than a fifth of a table is gone at Linq",
+    )
+    parser.add_argument(
+        "--events",
+        metavar="DIR",
+        help="first load the webhook events in this folder or URL, then read what they tell of",
+    )
+    _add_output_options(parser)
+    return parser
+
+
+def _add_pace_options(parser: Parser) -> None:
     parser.add_argument(
         "--commit-every",
         type=_positive_integer,
@@ -64,18 +80,6 @@ def sync_parser(description: str) -> Parser:
         metavar="N",
         help=f"longest that one sync waits for Linq's rate limit and outages [{settings.MAX_WAIT_SECONDS:g}]",
     )
-    parser.add_argument(
-        "--allow-mass-delete",
-        action="store_true",
-        help="believe it when more than a fifth of a table is gone at Linq",
-    )
-    parser.add_argument(
-        "--events",
-        metavar="DIR",
-        help="first load the webhook events in this folder or URL, then read what they tell of",
-    )
-    _add_output_options(parser)
-    return parser
 
 
 def _add_output_options(parser: Parser) -> None:
