@@ -25,9 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 def sync_parser(description: str) -> Parser:
     """Return a parser with the options that every sync takes."""
-    parser = Parser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=description, allow_abbrev=False)
     parser.add_argument("--start-date", metavar="DATE", help="read no message sent before this date (UTC)")
     parser.add_argument("--end-date", metavar="DATE", help="read no message sent at or after this date (UTC)")
     parser.add_argument(
