@@ -1,6 +1,7 @@
 """The base tables and the views on two real databases, and how a view's rows are compared with those wanted."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -144,5 +145,8 @@ def _sorted(rows: list[Row], keys: tuple[str, ...]) -> list[Row]:
 def _is_same(column: str, found: Any, wanted: Any) -> bool:
     if column in ROUNDED and type(found) is type(wanted) is float:
         return math.isclose(found, wanted, rel_tol=1e-9)
+    if isinstance(found, datetime) and isinstance(wanted, datetime) and found.tzinfo and wanted.tzinfo:
+        # Python holds an instant in the hour that a clock change repeats for equal to none of another zone.
+        return found.astimezone(UTC) == wanted.astimezone(UTC)
     # Without the types, 1 and 1.0 and True and a decimal were the same.
     return type(found) is type(wanted) and bool(found == wanted)
