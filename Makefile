@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-live test soak bench lint types readme lock clean
+.PHONY: help demo demo-live test test-long-way soak bench lint types readme lock clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -24,6 +24,9 @@ demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in tur
 
 test: $(READY) ## run the whole test suite
 	$(BIN)/python -m pytest -n 3 --dist worksteal  # one more than two cores, since some tests wait
+
+test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter: twice the time
+	$(BIN)/python -m pytest -n 3 --dist worksteal --long-way
 
 soak: $(READY) ## the long tests: random kills and thousands of histories
 	$(BIN)/python -m pytest -m soak -s --timeout 0

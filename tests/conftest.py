@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from linq_source import runner
 from linq_source.simulator import Simulator, World
+from tests.shortcut import load_without_dlt
 from tests.support import TOKEN, Warehouse, small_world
+from tests.warm import Starts
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +22,26 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("SOURCES__", "DESTINATION__", "DLT_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long-way`: no test takes a shortcut."""
+    about = "load through dlt in the tests marked without_dlt too, and start each command in a new interpreter"
+    parser.addoption("--long-way", action="store_true", help=about)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start commands as is asked for."""
+    Starts.are_cold = config.getoption("--long-way")
+
+
+@pytest.fixture(autouse=True)
+def way_of_loading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests marked `without_dlt` merge what a sync yields by themselves, unless they are marked `through_dlt` too."""
+    is_short = request.node.get_closest_marker("without_dlt") and not request.node.get_closest_marker("through_dlt")
+    is_long = request.config.getoption("--long-way") or request.node.get_closest_marker("soak")
+    if is_short and not is_long:
+        monkeypatch.setattr(runner, "_load", load_without_dlt)
 
 
 @pytest.fixture

@@ -2,34 +2,24 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 from linq_source.simulator import Request, Simulator, World
-from tests.support import ROOT, TOKEN, Warehouse
-
-Process: TypeAlias = "subprocess.Popen[str]"
+from tests.support import TOKEN, Warehouse
+from tests.warm import Running, running
 
 
 @contextmanager
-def started(warehouse: Warehouse, linq: Simulator, *options: str, **environment: str) -> Iterator[Process]:
+def started(warehouse: Warehouse, linq: Simulator, *options: str, **environment: str) -> Iterator[Running]:
     """The real command in a process of its own; killed at the end of the block if it still runs."""
     env = dict(os.environ) | {"PYTHONWARNINGS": "default"} | environment
     env |= {"SOURCES__LINQ__INTEGRATION_TOKEN": TOKEN, "SOURCES__LINQ__BASE_URL": linq.base_url}
-    script = [sys.executable, str(ROOT / "pipelines" / "linq_to_duckdb.py"), "--database", str(warehouse.path)]
-    with subprocess.Popen(
-        [*script, *options], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with running("linq_to_duckdb.py", ["--database", str(warehouse.path), *options], env) as process:
+        yield process
 
 
 def at_request(linq: Simulator, number: int, act: Callable[[], object], *, then_wait_seconds: float = 0.0) -> None:

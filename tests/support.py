@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,13 +16,14 @@ from linq_source.limits import Limits
 from linq_source.runner import Result, Target, run_sync
 from linq_source.simulator import Simulator, World
 from linq_source.source import make_sync
+from tests.warm import ROOT as ROOT
+from tests.warm import running
 
 Finished: TypeAlias = "subprocess.CompletedProcess[str]"
 
 Precision = Literal["seconds", "milliseconds"]
 
 TOKEN = "demo-token"
-ROOT = Path(__file__).parent.parent
 IMPATIENT = Limits(backoff_seconds=0.001, max_backoff_seconds=0.01, read_seconds=2, request_seconds=2, attempts=4)
 """Limits under which faults are met in milliseconds."""
 
@@ -108,10 +108,9 @@ def run_pipeline(script: str, *options: str, linq: Simulator | None = None, **en
     env = dict(os.environ) | {"PYTHONWARNINGS": "default", "COLUMNS": "200"}
     if linq:
         env |= {"SOURCES__LINQ__INTEGRATION_TOKEN": TOKEN, "SOURCES__LINQ__BASE_URL": linq.base_url}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "pipelines" / script), *options],
-        env=env | environment, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT,
-    )  # fmt: skip
+    with running(script, options, env | environment) as process:
+        output, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess([script, *options], process.returncode or 0, output, errors)
 
 
 def assert_mirrors(warehouse: Warehouse, world: World, *, precision: Precision = "seconds") -> None:

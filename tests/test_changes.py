@@ -10,6 +10,8 @@ from linq_source.settings import CONTACTS
 from linq_source.simulator import Quirks, Request, Simulator, World
 from tests.support import OLD, Warehouse, assert_mirrors, small_world, with_limits
 
+pytestmark = pytest.mark.without_dlt
+
 Serve = Callable[..., Simulator]
 Known = Callable[..., tuple[World, Simulator]]
 Change = Callable[[World, int], object]
@@ -393,6 +395,7 @@ def test_optional_fields_that_are_missing_become_null(serve: Serve, warehouse: W
     assert len(warehouse.rows("messages")) == 400
 
 
+@pytest.mark.through_dlt
 def test_fields_that_come_later_and_go_again_become_columns_and_stay(serve: Serve, warehouse: Warehouse) -> None:
     world = small_world()
     warehouse.sync(serve(world))
@@ -406,6 +409,7 @@ def test_fields_that_come_later_and_go_again_become_columns_and_stay(serve: Serv
     assert_mirrors(warehouse, world)
 
 
+@pytest.mark.through_dlt
 @pytest.mark.parametrize("table", ["messages", "contacts"])
 def test_a_nested_field_that_came_later_keeps_its_column_when_a_row_is_marked_as_gone(
     table: str, serve: Serve, warehouse: Warehouse

@@ -8,6 +8,8 @@ from tests.faults.cells import PLACES, Cell, Place, is_passing, play
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.stage import ENDPOINTS, POSITIONS, Stage
 
+pytestmark = pytest.mark.without_dlt
+
 COMMON = [kind for kind in KINDS if not kind.is_rare]
 
 

@@ -17,6 +17,8 @@ from linq_source.webhook.event_loader import EventLoader
 from tests.mailbox import Mailbox, told
 from tests.support import IMPATIENT, OLD, TOKEN, Warehouse, assert_mirrors, small_world
 
+pytestmark = pytest.mark.without_dlt
+
 Serve = Callable[..., Simulator]
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -273,6 +275,7 @@ def live(account: Account, chat_id: int) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.through_dlt
 def test_a_message_is_in_messages_live_as_soon_as_its_event_is_loaded(account: Account) -> None:
     chat_id = large_chats(account)[0]
     ours = account.world.visible_chat(chat_id)
@@ -294,6 +297,7 @@ def test_a_message_is_in_messages_live_as_soon_as_its_event_is_loaded(account: A
     assert total == account.warehouse.query("select count(*) from messages")
 
 
+@pytest.mark.through_dlt
 def test_a_message_that_went_before_it_was_read_leaves_messages_live_with_the_next_sync(account: Account) -> None:
     chat_id = large_chats(account)[0]
     gone = account.world.receive(chat_id, "Oops", sent_at=OLD + 2 * DAY)

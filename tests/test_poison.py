@@ -14,6 +14,8 @@ from tests.poison import POISONS, Poison, PoisonedSimulator
 from tests.support import OLD, TOKEN, Warehouse, assert_mirrors, small_world
 from tests.tables import Rows, assert_equal, snapshot
 
+pytestmark = pytest.mark.without_dlt
+
 Serve = Callable[..., Simulator]
 Assigned = dict[tuple[str, Any], Poison]
 
@@ -101,6 +103,7 @@ def reasons(rows: Rows) -> list[tuple[str, str]]:
     return sorted((row["table_name"], row["reason"]) for row in rows["rejected_rows"])
 
 
+@pytest.mark.through_dlt
 def test_each_kind_of_poison_is_mended_or_set_aside_and_the_good_rows_load(
     poisoned: Poisoned, warehouse: Warehouse
 ) -> None:
@@ -294,6 +297,7 @@ def test_an_id_written_in_another_way_is_the_same_row(poisoned: Poisoned, wareho
         assert_mirrors(warehouse, world)
 
 
+@pytest.mark.through_dlt
 @pytest.mark.parametrize("table", ["messages", "contacts", "chats"])
 def test_unknown_fields_of_changing_types_are_stored_and_stop_nothing(
     table: str, poisoned: Poisoned, warehouse: Warehouse

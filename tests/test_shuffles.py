@@ -201,13 +201,13 @@ class Shuffle:
     def be_killed(self) -> None:
         """Begin a sync or a load that is killed while it writes; the long way has tests of its own for that."""
         if self.kills and isinstance(self.tables, Shortcut):
-            self.tables.dying = self.rng
+            self.tables.merger.dying = self.rng
             with suppress(KilledError):
                 if self.rng.random() < 0.5:
                     self.tables.sync(self.linq, **self.settings)
                 else:
                     self.tables.load(self.folder)
-            self.tables.dying = None
+            self.tables.merger.dying = None
             self.tally.kills += 1
 
     def rows(self, table: str) -> list[dict[str, Any]]:
@@ -407,6 +407,7 @@ def test_in_five_thousand_shuffles_the_tables_end_up_equal_to_linq(part: int) ->
             shuffle(seed, tally)
         except AssertionError as error:
             wrong.append(str(error))
+            sys.stdout.write(f"\n{error}\n")
     sys.stdout.write(f"\npart {part}: {tally}, {len(wrong)} wrong\n")
     assert wrong == []
 

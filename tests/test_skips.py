@@ -13,6 +13,8 @@ from linq_source.simulator.faults import Fault
 from tests.support import TOKEN, Warehouse, assert_mirrors, small_world, with_limits
 from tests.tables import assert_equal, by_key, check_rows, snapshot
 
+pytestmark = pytest.mark.without_dlt
+
 Serve = Callable[..., Simulator]
 Known = Callable[..., tuple[World, Simulator]]
 

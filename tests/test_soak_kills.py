@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from linq_source.simulator import Simulator, World
-from tests.processes import Process, started, wait_until
+from tests.processes import started, wait_until
 from tests.support import OLD, PARENTS, Warehouse, small_world
+from tests.warm import Running
 
 Serve = Callable[..., Simulator]
 
@@ -118,7 +119,7 @@ def killed(warehouse: Warehouse, linq: Simulator, after: float, tally: Tally, **
     return True
 
 
-def wait_for_first_request(linq: Simulator, process: Process) -> float:
+def wait_for_first_request(linq: Simulator, process: Running) -> float:
     """Wait until a run has done more than be imported; return when that was."""
     wait_until(lambda: linq.requests or process.poll() is not None)
     return time.monotonic()

@@ -20,6 +20,8 @@ from linq_source.webhook.parquet import SCHEMA
 from tests.mailbox import RECEIVED, Mailbox, told
 from tests.support import Warehouse, run_pipeline, small_world
 
+pytestmark = pytest.mark.without_dlt
+
 CALL = {
     "id": "12345", "to": "+15559876543", "from": "+15551234567", "status": "completed", "direction": "inbound",
     "start_time": "2025-05-21 15:00:00 -0600", "end_time": "2025-05-21 15:05:30 -0600", "duration": 330,
