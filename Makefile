@@ -23,10 +23,10 @@ demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in tur
 	$(BIN)/python pipelines/demo_live.py
 
 test: $(READY) ## run the whole test suite
-	$(BIN)/python -m pytest -n 3 --dist worksteal  # one more than two cores, since some tests wait
+	$(BIN)/python -m pytest -n 4 --dist worksteal  # more than two cores, since many tests wait
 
 test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter: twice the time
-	$(BIN)/python -m pytest -n 3 --dist worksteal --long-way
+	$(BIN)/python -m pytest -n 4 --dist worksteal --long-way
 
 soak: $(READY) ## the long tests: random kills and thousands of histories
 	$(BIN)/python -m pytest -m soak -s --timeout 0

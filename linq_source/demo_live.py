@@ -19,7 +19,7 @@ import dlt
 import duckdb
 
 from linq_source import settings
-from linq_source.database import check_database, lock_path
+from linq_source.database import check_database, held_database, lock_path
 from linq_source.demo_stage import Receiver, life, receiving
 from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.process import locked
@@ -153,7 +153,7 @@ class _Tables:
         return Target(
             destination=dlt.destinations.duckdb(str(self.database)),
             lock_path=lock_path(self.database),
-            check=lambda: check_database(self.database),
+            hold=lambda: held_database(self.database),
         )
 
 

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,9 @@ class Target:
     destination: Any
     """A dlt destination."""
     lock_path: Path
-    check: Callable[[], None] = lambda: None
-    """Raises DestinationError when the destination cannot be used; called under the lock, before any request."""
+    hold: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered under the lock, before any request, until the run ends. Raises DestinationError when the destination
+    cannot be used."""
     dataset_name: str = settings.DATASET_NAME
     pipeline_name: str = settings.PIPELINE_NAME
     commit_every: int = settings.COMMIT_EVERY
@@ -139,8 +140,8 @@ def _run(work: Callable[[Path], None], target: Target, stop: Callable[[], None])
         _quiet_dlt(),
         # dlt handles signals itself when it runs on the main thread, and would drop the slice in work.
         ThreadPoolExecutor(1, thread_name_prefix="linq-load") as pool,
+        target.hold(),
     ):
-        target.check()
         pool.submit(work, folder).result()
     return caught
 

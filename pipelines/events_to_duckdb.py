@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     # Imported late, so that --help and wrong options answer at once.
     import dlt
 
-    from linq_source.database import check_database, lock_path
+    from linq_source.database import held_database, lock_path
     from linq_source.runner import Target, run_events
     from linq_source.sync_output import events_as_json, events_sentence, print_events_problems
     from linq_source.webhook.event_loader import EventLoader
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     target = Target(
         destination=dlt.destinations.duckdb(str(database)),
         lock_path=lock_path(database),
-        check=lambda: check_database(database),
+        hold=lambda: held_database(database),
     )
     result = run_events(EventLoader(options.directory), target)
     print(events_as_json(result) if options.json else events_sentence(result.summary))

@@ -27,14 +27,14 @@ def sync(options: argparse.Namespace, database: Path | None = None, **given: obj
     import dlt
 
     from linq_source import sync_command
-    from linq_source.database import check_database, count_rows, lock_path
+    from linq_source.database import count_rows, held_database, lock_path
     from linq_source.runner import Target
 
     database = database or database_path(options.database or settings.DATABASE)
     target = Target(
         destination=dlt.destinations.duckdb(str(database)),
         lock_path=lock_path(database),
-        check=lambda: check_database(database),
+        hold=lambda: held_database(database),
         commit_every=options.commit_every,
         max_minutes=options.max_minutes,
     )

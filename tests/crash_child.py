@@ -29,7 +29,7 @@ import dlt
 import duckdb
 from dlt.common.storages.file_storage import FileStorage
 
-from linq_source.database import check_database
+from linq_source.database import held_database
 from linq_source.runner import Target, run_sync
 from linq_source.source import make_sync
 from tests.support import IMPATIENT, TOKEN
@@ -102,7 +102,7 @@ def sync(order: dict[str, Any]) -> int:
     target = Target(
         destination=dlt.destinations.duckdb(str(database)),
         lock_path=database.with_name(database.name + ".lock"),
-        check=lambda: check_database(database),
+        hold=lambda: held_database(database),
         commit_every=order["commit_every"],
     )
     linq_sync = make_sync(integration_token=TOKEN, base_url=order["base_url"], limits=IMPATIENT)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import dlt
 import duckdb
 
+from linq_source.database import held_database
 from linq_source.limits import Limits
 from linq_source.runner import Result, Target, run_sync
 from linq_source.simulator import Simulator, World
@@ -48,6 +49,7 @@ class Warehouse:
     def target(self, **options: Any) -> Target:
         """Where run_sync writes."""
         lock = self.path.with_name(self.path.name + ".lock")
+        options = {"hold": lambda: held_database(self.path)} | options
         return Target(destination=dlt.destinations.duckdb(str(self.path)), lock_path=lock, **options)
 
     def sync(self, linq: Simulator, *, target: dict[str, Any] | None = None, **settings: Any) -> Result:

@@ -37,13 +37,13 @@ def temporary(tmp_path: Path) -> Path:
 def test_killed_at_nine_tenths_of_a_first_sync_the_next_makes_a_fifth_of_the_requests_at_most(
     serve: Serve, warehouse: Warehouse, temporary: Path
 ) -> None:
-    world = World.make(seed=3, phone_numbers=2, chats=160, messages=20_000, end=OLD)
+    world = World.make(seed=3, phone_numbers=2, chats=160, messages=9_000, end=OLD)
     linq = serve(world)
     whole = requests_of_first_sync(world)
     at = whole * 9 // 10
-    killed_at_request(warehouse, linq, at, "--commit-every", "2000", TMPDIR=str(temporary))
+    killed_at_request(warehouse, linq, at, "--commit-every", "1000", TMPDIR=str(temporary))
     assert len(folders_left(temporary)) == 1, "who is killed cannot clean up"
-    finished = warehouse.command(linq, "--commit-every", "2000", TMPDIR=str(temporary))
+    finished = warehouse.command(linq, "--commit-every", "1000", TMPDIR=str(temporary))
     assert (finished.returncode, finished.stderr) == (0, "")
     assert folders_left(temporary) == [], "but the next run does"
     assert_mirrors(warehouse, world)

@@ -389,12 +389,12 @@ def shuffle(seed: int, tally: Tally) -> None:
         tables.close()
 
 
-def test_in_twenty_shuffles_the_tables_end_up_equal_to_linq() -> None:
+def test_in_twelve_shuffles_the_tables_end_up_equal_to_linq() -> None:
     tally = Tally()
-    for seed in range(20):
+    for seed in range(12):
         shuffle(seed, tally)
-    assert tally.shuffles == 20
-    assert min(tally.duplicates, tally.lost, tally.syncs, tally.kills) > 5
+    assert tally.shuffles == 12
+    assert min(tally.duplicates, tally.lost, tally.syncs, tally.kills) > 3
 
 
 @pytest.mark.soak
