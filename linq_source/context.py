@@ -12,6 +12,7 @@ from linq_source.plan import Policy
 from linq_source.reader import Reader
 from linq_source.rejects import Rejects
 from linq_source.rows import Shaper
+from linq_source.shards import Shard
 from linq_source.tables import PHONE_NUMBERS, Table
 
 GUARDED_ROWS = 50
@@ -29,6 +30,8 @@ class Options:
     lookback_days: float = settings.LOOKBACK_DAYS
     recheck_hours: float = settings.RECHECK_HOURS
     contacts_hours: float = settings.CONTACTS_HOURS
+    shard: Shard | None = None
+    """Which part of the account; None for all of it."""
     is_full_refresh: bool = False
     allows_mass_delete: bool = False
 

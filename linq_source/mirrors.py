@@ -87,6 +87,7 @@ class ChatLists:
             )
         wanted = restricted or set(self._ids)
         self._is_restricted = bool(restricted)
+        self._shard = context.options.shard
         # A number that was released lists nothing any more, and that is known without asking.
         is_believed = len(numbers.rows) == len(self._ids) and (self._ids or context.options.allows_mass_delete)
         self._examined = context.our_numbers - set(self._ids) if is_believed and not restricted else set()
@@ -98,7 +99,8 @@ class ChatLists:
     def batches(self) -> Generator[Batch, None, list[Listing]]:
         """Yield what changed in the three tables; return what was listed of each chat."""
         context = self._context
-        listed = self._collect()
+        everything = self._collect()
+        listed = self._own(everything)
         batch = context.shaper.chats(listed)
         chats = batch[CHATS.name]
         context.summary.chats_listed = chats.num_rows
@@ -109,7 +111,7 @@ class ChatLists:
         }
         here = set(integers(chats, "id"))
         gone = self._gone(chats, stored[CHATS], stored[CHAT_PHONE_NUMBERS])
-        gone = _unlisted(gone, (row for _, rows in listed for row in rows))
+        gone = _unlisted(gone, (row for _, rows in everything for row in rows))
         departed = list(departures(context, CHATS, gone))
         yield from departed
         # The sets of a chat go with it; those of a chat whose departure was not believed stay.
@@ -117,7 +119,7 @@ class ChatLists:
         # Those of a chat that is marked already are there only if a load was killed between the tables.
         settled |= set(integers(stored[CHATS], "id")) - set(integers(live(stored[CHATS]), "id"))
         context.rejects.note_whole([CHAT_HANDLES], settled)
-        if not self._is_restricted and self._examined >= set(self._ids):
+        if not (self._is_restricted or self._shard) and self._examined >= set(self._ids):
             context.rejects.note_whole([CHATS])
         for table in (CHAT_HANDLES, CHAT_PHONE_NUMBERS):
             left = missing_rows(batch[table.name], stored[table], table.key)
@@ -149,6 +151,20 @@ class ChatLists:
                 )
         return collected
 
+    def _own(self, listed: list[tuple[str, list[object]]]) -> list[tuple[str, list[object]]]:
+        """Return the chats of this shard: those whose first number, of all that list them, is its own.
+
+        Every shard lists all numbers, since only so all of them agree on whose a chat of two numbers is.
+        """
+        if not self._shard:
+            return listed
+        owner: dict[str, str] = {}
+        for number, rows in listed:
+            for row in rows:
+                owner.setdefault(identity(row), number)
+        owns = {number: self._shard.owns(number) for number, _ in listed}
+        return [(number, [row for row in rows if owns[owner[identity(row)]]]) for number, rows in listed]
+
     def _gone(self, chats: pa.Table, stored: pa.Table, stored_numbers: pa.Table) -> pa.Table:
         """Return the stored chats that none of their numbers lists, as far as those were listed for sure."""
         pairs = list(
@@ -156,11 +172,17 @@ class ChatLists:
         )
         elsewhere = {chat_id for chat_id, number in pairs if number not in self._examined}
         known = {chat_id for chat_id, _ in pairs}
+        if self._shard:
+            owner: dict[int, str] = {}
+            for chat_id, number in sorted(pairs):
+                owner.setdefault(chat_id, str(number))
+            # What is not listed any more belongs to the shard of its first stored number.
+            elsewhere |= {chat_id for chat_id, number in owner.items() if not self._shard.owns(number)}
         gone = live(missing_rows(chats, stored, CHATS.key))
         # A sync of some numbers says nothing of a chat that was never stored with one.
+        keeps_numberless = not self._is_restricted and (self._shard is None or self._shard.is_first)
         keep = [
-            chat_id not in elsewhere and (chat_id in known or not self._is_restricted)
-            for chat_id in integers(gone, "id")
+            chat_id not in elsewhere and (chat_id in known or keeps_numberless) for chat_id in integers(gone, "id")
         ]
         return gone.filter(pa.array(keep, type=pa.bool_()))
 

@@ -15,6 +15,7 @@ from linq_source.context import Options
 from linq_source.errors import ConfigurationError
 from linq_source.limits import Limits
 from linq_source.resources import build_resources
+from linq_source.shards import Shard
 from linq_source.sync import Sync
 from linq_source.times import parse_setting
 
@@ -93,11 +94,13 @@ def make_sync(
     max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
     full_refresh: bool = False,
     allow_mass_delete: bool = False,
+    shard: Shard | None = None,
     limits: Limits | None = None,
 ) -> Sync:
     """Return a sync of these settings, the same as linq_source takes, after checking them.
 
-    `limits` takes the place of the three settings that make it, for callers that need its other fields.
+    With `shard` it is one of several that run side by side. `limits` takes the place of the three settings that
+    make it, for callers that need its other fields.
     """
     limits = limits or Limits(
         concurrency=concurrency,
@@ -111,6 +114,7 @@ def make_sync(
         lookback_days=lookback_days,
         recheck_hours=recheck_hours,
         contacts_hours=contacts_hours,
+        shard=shard,
         is_full_refresh=full_refresh,
         allows_mass_delete=allow_mass_delete,
     )

@@ -42,6 +42,9 @@ from linq_source.tables import (
 CHAT_TABLES = frozenset(table.name for table in (CHATS, CHAT_PHONE_NUMBERS, CHAT_HANDLES))
 READ_TABLES = frozenset(table.name for table in (MESSAGES, MESSAGE_REACTIONS, MESSAGE_ATTACHMENTS))
 
+SHARED_TABLES = frozenset(table.name for table in (PHONE_NUMBERS, CONTACTS, WEBHOOK_SUBSCRIPTIONS, LIST_SYNCS))
+"""Tables whose rows belong to no chat: of several shards the first alone keeps them."""
+
 
 class Sync:
     """One sync. Building it makes no request."""
@@ -82,6 +85,8 @@ class Sync:
         At no time are more than `commit_every` messages read and not committed: two fifths of them make a slice,
         an eighth may be read ahead while it is written, and the rest is for chats that do not end there.
         """
+        if not self._is_first:
+            selected = selected - SHARED_TABLES
         with memory:
             yield from self._slice(memory, selected, extras, commit_every)
 
@@ -107,7 +112,7 @@ class Sync:
                 self._slice_rows = max(1, commit_every * 2 // 5)
             self._stream = self._batches(self._context, selected)
             missing = self._missing_tables(memory, selected)
-            self.needs_views = bool(missing) or not memory.has_current_views()
+            self.needs_views = self._is_first and (bool(missing) or not memory.has_current_views())
             yield missing
         self._context.memory = memory
         before = self.summary.messages_read
@@ -120,6 +125,10 @@ class Sync:
                 yield from map(self._counted, self._chat_reads.partial_cursors())
                 return
         self.is_finished = True
+
+    @property
+    def _is_first(self) -> bool:
+        return self.options.shard is None or self.options.shard.is_first
 
     def _missing_tables(self, memory: Memory, selected: Set[str]) -> Batch:
         """Return the tables that do not exist yet, empty, so that even an empty account has every table."""

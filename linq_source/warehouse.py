@@ -11,10 +11,13 @@ from dlt.common.exceptions import MissingDependencyException
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError
-from linq_source.runner import Target
+from linq_source.loading import Target
+from linq_source.shards import Shard
 
 
-def warehouse_target(name: str, dataset_name: str = settings.DATASET_NAME, **how: Any) -> Target:
+def warehouse_target(
+    name: str, dataset_name: str = settings.DATASET_NAME, *, shard: Shard | None = None, **how: Any
+) -> Target:
     """Return the target that `--destination` names, without asking anything of it; `how` are further fields.
 
     Raises ConfigurationError for a destination that dlt does not know, that nothing installed can reach, or that
@@ -34,10 +37,13 @@ def warehouse_target(name: str, dataset_name: str = settings.DATASET_NAME, **how
             f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), so its tables "
             "would not mirror Linq. Choose a database or warehouse."
         )
-    return Target(destination=destination, dataset_name=dataset_name, lock_path=_lock_path(name, dataset_name), **how)
+    if shard and destination.destination_type.rpartition(".")[2] == "duckdb":
+        raise ConfigurationError("--shard: a DuckDB file takes one writing process, which reads all numbers too.")
+    lock_path = _lock_path(name, dataset_name, shard)
+    return Target(destination=destination, dataset_name=dataset_name, shard=shard, lock_path=lock_path, **how)
 
 
-def _lock_path(name: str, dataset_name: str) -> Path:
-    """Return the lock file of a dataset: it keeps out a second run on this machine, and none on another."""
-    digest = hashlib.sha256(f"{name}\n{dataset_name}".encode()).hexdigest()[:12]
+def _lock_path(name: str, dataset_name: str, shard: Shard | None) -> Path:
+    """Return the lock file of a dataset or shard: it keeps out a second run on this machine, none on another."""
+    digest = hashlib.sha256(f"{name}\n{dataset_name}\n{shard or ''}".encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"linq_source_{digest}.lock"

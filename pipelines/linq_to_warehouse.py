@@ -16,15 +16,23 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--dataset", default=settings.DATASET_NAME, metavar="NAME", help="the schema of the tables [%(default)s]"
     )
+    parser.add_argument(
+        "--shard", metavar="K/N", help="one of N processes that run side by side: this one is the Kth"
+    )
     options = parser.parse_args(arguments)
 
     # Imported late, so that --help and wrong options answer at once.
     from linq_source import sync_command
+    from linq_source.shards import Shard
     from linq_source.warehouse import warehouse_target
 
-    how = {"commit_every": options.commit_every, "max_minutes": options.max_minutes}
+    shard = Shard.parse(options.shard) if options.shard is not None else None
+    if shard and not shard.is_first:
+        options.events = None  # the first shard loads them for all
+    how = {"commit_every": options.commit_every, "max_minutes": options.max_minutes, "shard": shard}
     target = warehouse_target(options.destination, options.dataset, **how)
-    return sync_command.run(options, target, f"{options.destination}, dataset {options.dataset}")
+    where = f"{options.destination}, dataset {options.dataset}" + (f", shard {shard}" if shard else "")
+    return sync_command.run(options, target, where, shard=shard)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def way_of_loading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     is_short = request.node.get_closest_marker("without_dlt") and not request.node.get_closest_marker("through_dlt")
     is_long = request.config.getoption("--long-way") or request.node.get_closest_marker("soak")
     if is_short and not is_long:
-        monkeypatch.setattr(runner, "_load", load_without_dlt)
+        monkeypatch.setattr(runner, "load", load_without_dlt)
 
 
 @pytest.fixture

@@ -20,13 +20,14 @@ import pyarrow as pa
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
-from linq_source import runner, settings
+from linq_source import settings
 from linq_source.context import Summary
 from linq_source.event_tables import EVENT_TABLES
 from linq_source.extras import ARROW_TYPES, ExtraColumns
+from linq_source.loading import Target, plain
 from linq_source.memory import Memory
 from linq_source.rows import Batch
-from linq_source.runner import Target, run_events
+from linq_source.runner import run_events
 from linq_source.simulator import Simulator
 from linq_source.source import make_sync
 from linq_source.sync import Sync
@@ -94,13 +95,13 @@ class Shortcut:
 def load_without_dlt(
     work: Sync | EventLoader, target: Target, folder: Path, loads: list[str], make_source: Callable[[], Any]
 ) -> None:
-    """Take the place of the runner's `_load`: the rows are merged into the file of a Warehouse."""
+    """Take the place of the runner's `load`: the rows are merged into the file of a Warehouse."""
     path = target.destination.config_params["credentials"]
     try:
         with duckdb.connect(path, config={"threads": 1}) as connection:
             Merger(connection).load(work, loads, commit_every=target.commit_every)
     except Exception as error:
-        raise runner._plain(error, folder) from error
+        raise plain(error, folder) from error
 
 
 class Merger:

@@ -1,0 +1,168 @@
+"""How dlt loads: one commit after another into a target, and what went wrong as an error with a sentence."""
+
+import copy
+import errno
+import logging
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.extract.source import DltSource
+from dlt.pipeline.helpers import retry_schema_update
+
+from linq_source import settings
+from linq_source.analytics.views import create_views
+from linq_source.errors import ConfigurationError, DestinationError, LinqError
+from linq_source.shards import Shard
+from linq_source.sync import Sync
+from linq_source.webhook.event_loader import EventLoader
+
+logger = logging.getLogger(__name__)
+
+_RACES = 8
+"""How often the creation of tables may meet another process that creates them too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a sync writes, and how it commits."""
+
+    destination: Any
+    """A dlt destination."""
+    lock_path: Path
+    hold: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered under the lock, before any request, until the run ends. Raises DestinationError when the destination
+    cannot be used."""
+    dataset_name: str = settings.DATASET_NAME
+    shard: Shard | None = None
+    """The shard that is written, where several processes write at once."""
+    pipeline_name: str = settings.PIPELINE_NAME
+    commit_every: int = settings.COMMIT_EVERY
+    """Messages that a killed run repeats at most; about two fifths as many make one commit."""
+    max_minutes: float | None = None
+
+
+def load(
+    work: Sync | EventLoader, target: Target, folder: Path, loads: list[str], make_source: Callable[[], DltSource]
+) -> None:
+    """Run a source again and again until its work is finished; each run is one commit."""
+    if target.shard:
+        target = apart(target, target.shard.name)
+    try:
+        pipeline = dlt.pipeline(
+            target.pipeline_name,
+            destination=_configured_once(target.destination),
+            dataset_name=target.dataset_name,
+            pipelines_dir=str(folder),
+        )
+        while not work.is_finished:
+            loads += _commit(pipeline, make_source(), _file_format(target.destination))
+        dialect = pipeline.destination.capabilities().sqlglot_dialect
+        if dialect and work.needs_views:
+            with pipeline.sql_client() as client:
+                create_views(client, dialect)
+    except Exception as error:
+        raise plain(error, folder) from error
+
+
+def apart(target: Target, name: str) -> Target:
+    """Return a target with a pipeline and staging tables of its own.
+
+    Two pipelines that share a staging dataset empty it under each other's hands, and lose rows in silence.
+    """
+    destination = copy.copy(target.destination)
+    destination.config_params = destination.config_params | {"staging_dataset_name_layout": f"%s_staging_{name}"}
+    return replace(target, destination=destination, pipeline_name=f"{target.pipeline_name}_{name}")
+
+
+def _commit(pipeline: dlt.Pipeline, source: DltSource, file_format: Any) -> list[str]:
+    """Run a source once. A race with another process that creates the same tables or columns is run again."""
+    step: Callable[[], Any] = partial(pipeline.run, source, loader_file_format=file_format)
+    is_race = retry_schema_update()
+    for attempt in range(_RACES):
+        try:
+            return list(step().loads_ids)
+        except Exception as error:
+            if not is_race(error) or attempt == _RACES - 1:
+                raise
+        logger.info("Another process changed the same tables: trying again.")
+        time.sleep(random.uniform(0.2, 1.0) * (attempt + 1))  # noqa: S311
+        step = pipeline.load  # what was extracted waits there
+    raise AssertionError
+
+
+def _file_format(destination: Any) -> Any:
+    # dlt 1.31 copies CSV into PostgreSQL such that an empty text becomes null, and a row with one always differs.
+    return "insert_values" if destination.destination_type.rpartition(".")[2] == "postgres" else None
+
+
+def _configured_once(destination: Any) -> Any:
+    # dlt asks a destination for its capabilities some forty times a run, and looks up every setting in every
+    # provider of configuration each time: a third of an idle sync.
+    destination = copy.copy(destination)
+    resolve = destination.configuration
+    known: dict[str, Any] = {}
+
+    def configuration(initial_config: Any, accept_partial: bool = False) -> Any:
+        if not accept_partial:
+            return resolve(initial_config)
+        key = f"{type(initial_config)} {dict(initial_config or {})}"
+        if key not in known:
+            known[key] = resolve(initial_config, accept_partial)
+        return known[key].copy()
+
+    destination.configuration = configuration
+    return destination
+
+
+def plain(error: BaseException, folder: Path) -> LinqError:
+    """Return what lies behind one of dlt's wrapped errors, as an error with a sentence of its own."""
+    chain = [error]
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) and deeper not in chain:
+        chain.append(deeper)
+    for each in chain:
+        if isinstance(each, LinqError):
+            return each
+        if isinstance(each, ConfigFieldMissingException):
+            return ConfigurationError(
+                f"The destination lacks settings: {', '.join(sorted(each.traces))}. Set them as dlt has them: in the "
+                "environment (DESTINATION__...) or in .dlt/secrets.toml under [destination...]."
+            )
+    texts = "\n".join(map(str, chain))
+    if (no_space := os.strerror(errno.ENOSPC)) in texts:
+        file = re.search(rf'file "([^"]+)": {no_space}', texts)
+        return DestinationError(
+            f"The disk is full: {file[1] if file else folder} could not be written. What was committed before "
+            "is kept; make room, and the next run goes on from there."
+        )
+    cause = chain[-1]
+    first_line = next(iter(str(cause).strip().splitlines()), "")[:300].rstrip(".")
+    return DestinationError(
+        f"The destination failed: {type(cause).__name__}: {first_line}. What was committed before is kept, and "
+        "the next run goes on from there."
+    )
+
+
+@contextmanager
+def quiet_dlt() -> Iterator[None]:
+    # What dlt logs of a failing load comes back to us as an error as well, and is then said in a sentence.
+    dlt_logger = logging.getLogger("dlt")
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        is_told = record.exc_info is not None or record.module == "load" or "native writer" in record.msg
+        return not is_told or dlt_logger.level <= logging.INFO
+
+    dlt_logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        dlt_logger.removeFilter(is_wanted)
