@@ -1,11 +1,13 @@
 """Several processes read one account side by side: together they write what one alone would, each chat by one."""
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
+import psycopg2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,3 +142,22 @@ def test_what_some_shards_read_the_others_leave_alone(serve: Serve, dataset: Pos
         assert not written or index == 1
     assert_mirrors(dataset, world)
     assert_once(dataset)
+
+
+def test_tables_that_somebody_else_creates_at_that_moment_are_taken_as_they_are(
+    serve: Serve, dataset: PostgresWarehouse
+) -> None:
+    world = small_world(chats=4, messages=40, contacts=5)
+    linq = serve(world)
+    with psycopg2.connect(dataset.url) as other, other.cursor() as cursor:
+        cursor.execute(f"create schema {dataset.dataset}")
+        other.commit()
+        columns = "id bigint not null, chat_id bigint, _dlt_load_id varchar not null"
+        cursor.execute(f"create table {dataset.dataset}.messages ({columns})")
+        # Not committed, so nobody sees it, and whoever creates it too must wait for what becomes of it.
+        done = threading.Timer(0.5, other.commit)
+        linq.before_request = lambda _: done.start() if not done.is_alive() and not done.finished.is_set() else None
+        assert dataset.sync(linq).exit_code == 0
+        done.join()
+    assert_mirrors(dataset, world)
+    assert dataset.sync(linq).loads == []
