@@ -137,6 +137,11 @@ def plain(error: BaseException, folder: Path) -> LinqError:
                 f"The destination lacks settings: {', '.join(sorted(each.traces))}. Set them as dlt has them: in the "
                 "environment (DESTINATION__...) or in .dlt/secrets.toml under [destination...]."
             )
+        if isinstance(each, ModuleNotFoundError):
+            return ConfigurationError(
+                f"The destination needs the package {each.name}, which is not installed here: install dlt's extra of "
+                "that destination, like pip install 'dlt[postgres]'."
+            )
     texts = "\n".join(map(str, chain))
     if (no_space := os.strerror(errno.ENOSPC)) in texts:
         file = re.search(rf'file "([^"]+)": {no_space}', texts)

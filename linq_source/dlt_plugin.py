@@ -1,0 +1,91 @@
+"""`dlt linq doctor`: what dlt's own command finds of this package, by the entry point of the group `dlt`."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from dlt.common.configuration import plugins
+
+from linq_source import settings
+
+
+@plugins.hookimpl(specname="plug_cli")
+def plug_cli(host: str) -> Any:
+    """Give the command `linq` to dlt's command line."""
+    return LinqCommand if host == "dlt" else None
+
+
+class LinqCommand:
+    """`dlt linq ...`, as dlt's command line wants it."""
+
+    command = "linq"
+    help_string = "Looks after syncs of Linq messaging data"
+    description = (
+        "Looks at what a sync of Linq messaging data needs and leaves, and says what to do; changes nothing."
+    )
+    docs_url = None
+    parent = None
+    compose: Literal["replace"] = "replace"
+
+    def configure_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Add what follows `dlt linq`."""
+        actions = parser.add_subparsers(dest="linq_action", required=True)
+        doctor = actions.add_parser("doctor", help="check token, numbers, destination, lock, subscriptions, versions")
+        where = doctor.add_mutually_exclusive_group()
+        where.add_argument("--database", metavar="PATH", help=f"the DuckDB file [{settings.DATABASE}]")
+        where.add_argument("--destination", metavar="NAME", help="dlt's name of another destination, like postgres")
+        doctor.add_argument("--dataset", default=settings.DATASET_NAME, metavar="NAME", help="[%(default)s]")
+        doctor.add_argument("--json", action="store_true", help="print the findings as one JSON object")
+
+    def execute(self, args: argparse.Namespace) -> None:
+        """Run the doctor; exit code 3 where something is to be done."""
+        from linq_source.cli import report_error
+        from linq_source.errors import LinqError
+
+        os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+        try:
+            code = run_doctor(args)
+        except LinqError as error:
+            code = report_error(error, as_json=args.json)
+        raise SystemExit(code)
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    """Print what the doctor finds and return the exit code."""
+    import dlt
+
+    from linq_source.cli import database_path
+    from linq_source.client import LinqClient
+    from linq_source.database import held_database, lock_path
+    from linq_source.doctor import examine
+    from linq_source.loading import Target
+    from linq_source.source import configured_sync
+    from linq_source.warehouse import warehouse_target
+
+    def make_client() -> LinqClient:
+        return configured_sync().reader.make_client()
+
+    database: Path | None = None
+    if args.destination:
+        target = warehouse_target(args.destination, args.dataset)
+    else:
+        path = database = database_path(args.database or settings.DATABASE)
+        target = Target(
+            destination=dlt.destinations.duckdb(str(path)),
+            dataset_name=args.dataset,
+            lock_path=lock_path(path),
+            hold=lambda: held_database(path),
+        )
+    findings = []
+    for finding in examine(make_client, target, database=database):
+        findings.append(finding)
+        if not args.json:
+            print(f"{'well ' if finding.is_well else 'TO DO'}  {finding.what}: {finding.sentence}")
+            if finding.advice:
+                print(f"       {finding.advice}")
+    code = 0 if all(finding.is_well for finding in findings) else 3
+    if args.json:
+        print(json.dumps({"findings": [finding.as_json() for finding in findings], "exit_code": code}))
+    return code

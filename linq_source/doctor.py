@@ -1,0 +1,184 @@
+"""The doctor: looks at all that a sync needs and leaves, changes nothing, and says what to do about it."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import dlt
+from packaging.requirements import Requirement
+
+from linq_source import listing, settings
+from linq_source.client import LinqClient
+from linq_source.errors import LinqError, LockedError
+from linq_source.loading import Target, plain
+from linq_source.memory import Memory
+from linq_source.process import locked
+from linq_source.tables import CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, REJECTED_ROWS
+
+DISTRIBUTION = "linq-source"
+STALE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    is_well: bool
+    sentence: str
+    advice: str = ""
+    """What to do, where it is not well."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as a JSON object."""
+        return asdict(self)
+
+
+def examine(
+    make_client: Callable[[], LinqClient], target: Target, *, database: Path | None = None
+) -> Iterator[Finding]:
+    """Yield a finding for each thing that a sync into a target needs. A failure is a finding, not an error.
+
+    `database` is the target's file, if it is one: it is not created here.
+    """
+    yield versions()
+    yield from _account(make_client)
+    if database and not database.exists():
+        yield Finding("destination", False, f"There is no database {database} yet.", "Run a sync: it creates it.")
+        return
+    yield lock(target)
+    yield from _destination(target)
+
+
+def versions() -> Finding:
+    """What is installed, and whether it is what this release was tried with."""
+    wanted = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+    wanted = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+    found = {each.name: metadata.version(each.name) for each in wanted}
+    wrong = [
+        f"{each.name} {found[each.name]} (wanted {each.specifier})"
+        for each in wanted
+        if not each.specifier.contains(found[each.name], prereleases=True)
+    ]
+    shown = ", ".join(f"{name} {found[name]}" for name in ("dlt", "duckdb", "pyarrow", "httpx") if name in found)
+    if wrong:
+        return Finding(
+            "versions", False, f"Installed beside {DISTRIBUTION}: {', '.join(wrong)}.", "Install it again with pip."
+        )
+    return Finding("versions", True, f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)} with {shown}.")
+
+
+def _account(make_client: Callable[[], LinqClient]) -> Iterator[Finding]:
+    async def read() -> tuple[list[Any], list[Any]]:
+        async with make_client() as client:
+            numbers = await listing.phone_numbers(client)
+            return numbers.rows, (await listing.webhook_subscriptions(client)).rows
+
+    try:
+        numbers, subscriptions = asyncio.run(read())
+    except LinqError as error:
+        yield Finding("token", False, str(error), "Set it right, then run the doctor again.")
+        return
+    yield Finding("token", True, "Linq accepts the token.")
+    if numbers:
+        yield Finding("numbers", True, f"The organisation has {_counted(len(numbers), 'phone number')}.")
+    else:
+        yield Finding(
+            "numbers", False, "Linq lists no phone number.", "Ask your Linq representative what the token may read."
+        )
+    yield _subscriptions([row for row in subscriptions if isinstance(row, dict)])
+
+
+def _subscriptions(rows: list[dict[str, Any]]) -> Finding:
+    idle = [row.get("id") for row in rows if row.get("active") is False]
+    if idle:
+        return Finding(
+            "subscriptions",
+            False,
+            f"Webhook subscriptions that are not active: {', '.join(map(str, idle))}.",
+            "Run pipelines/webhook_subscribe.py --url ... --check for the reason.",
+        )
+    if not rows:
+        return Finding("subscriptions", True, "There is no webhook subscription: changes are found by syncs alone.")
+    return Finding("subscriptions", True, f"{_counted(len(rows), 'webhook subscription')}, active.")
+
+
+def lock(target: Target) -> Finding:
+    """Whether a run is at work on this machine."""
+    try:
+        with locked(target.lock_path):
+            return Finding("lock", True, "No run is at work on this machine.")
+    except LockedError:
+        return Finding("lock", True, "A run is at work: what follows may change under our eyes.")
+    except LinqError as error:
+        return Finding("lock", False, str(error), "Name another place, or let this user write there.")
+
+
+def _destination(target: Target) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(prefix="linq_source_") as folder:
+        try:
+            pipeline = dlt.pipeline(
+                target.pipeline_name,
+                destination=target.destination,
+                dataset_name=target.dataset_name,
+                pipelines_dir=folder,
+            )
+            with target.hold(), Memory(pipeline.sql_client) as memory:
+                findings = [*_stored(memory)]
+        except LinqError as error:
+            yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")
+            return
+        except Exception as error:  # noqa: BLE001  # whatever a driver raises is a finding
+            sentence = str(plain(error, target.lock_path)).split(" What was committed")[0]
+            yield Finding("destination", False, sentence, "See whether it is up, and the credentials right.")
+            return
+    yield from findings
+
+
+def _stored(memory: Memory) -> Iterator[Finding]:
+    if not memory.is_stored(MESSAGES):
+        yield Finding(
+            "destination", False, "It can be reached, and holds no tables yet.", "Run a sync: it creates them."
+        )
+        return
+    counts = {table.name: memory.live_count(table) for table in (PHONE_NUMBERS, CHATS, MESSAGES, CONTACTS)}
+    held = ", ".join(_counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
+    yield Finding("destination", True, f"It can be reached, and holds {held}.")
+    yield _pending(memory)
+    rejected = memory.live_count(REJECTED_ROWS)
+    if rejected:
+        yield Finding(
+            "rejected rows",
+            False,
+            f"{_counted(rejected, 'row')} fit no column.",
+            f"Look at table_name, reason and row_json in {REJECTED_ROWS.name}; they are tried again whenever read.",
+        )
+    else:
+        yield Finding("rejected rows", True, "Every row fits its columns.")
+
+
+def _pending(memory: Memory) -> Finding:
+    cursors, chats = memory.chat_syncs(), memory.live_ids(CHATS)
+    unread = len(chats - cursors.keys())
+    marked = len(memory.marks())
+    newest = max((cursor.synced_at for cursor in cursors.values() if cursor.synced_at), default=None)
+    waiting = [f"not read to its end: {_counted(unread, 'chat')}"] * bool(unread)
+    waiting += [f"marked by events and not read since: {_counted(marked, 'chat')}"] * bool(marked)
+    last = f"A chat was last read at {newest:%Y-%m-%d %H:%M} UTC" if newest else "No chat was read yet"
+    if waiting:
+        return Finding("pending work", False, f"{last}; {', '.join(waiting)}.", "Run a sync: it goes on from there.")
+    if newest and datetime.now(UTC) - newest > STALE:
+        return Finding(
+            "pending work", False, f"{last}; each is due every {settings.RECHECK_HOURS:g} hours.",
+            "See whether the scheduler still starts syncs.",
+        )  # fmt: skip
+    return Finding("pending work", True, f"{last}; nothing waits.")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,1 @@
+"""Where dlt looks for sources by their names."""
