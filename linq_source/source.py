@@ -1,9 +1,12 @@
 """`linq_source`: the dlt source, for the commands of this project and for anyone's own pipeline."""
 
+import os
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import dlt
+from dlt.common import known_env
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
 from dlt.extract.resource import DltResource
@@ -107,10 +110,11 @@ def make_sync(
         requests_per_second=requests_per_second or None,
         max_wait_seconds=max_wait_seconds,
     )
+    start, end = _interval(start_date, end_date)
     options = Options(
         phone_numbers=tuple(phone_numbers or ()),
-        start_date=parse_setting(start_date, setting="start_date"),
-        end_date=parse_setting(end_date, setting="end_date"),
+        start_date=start,
+        end_date=end,
         lookback_days=lookback_days,
         recheck_hours=recheck_hours,
         contacts_hours=contacts_hours,
@@ -120,6 +124,19 @@ def make_sync(
     )
     token, url = check_token(integration_token), check_base_url(base_url)
     return Sync(lambda: LinqClient(token, base_url=url, limits=limits), options)
+
+
+def _interval(start_date: str | None, end_date: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the dates given or, where neither is, the interval that a scheduler set in dlt's environment variables.
+
+    What Airflow knows of its own accord is left alone: each run of a schedule would read its few minutes only.
+    """
+    given = ((start_date, "start_date"), (end_date, "end_date"))
+    names = (known_env.DLT_INTERVAL_START, known_env.DLT_INTERVAL_END)
+    if not (start_date or end_date) and all(os.environ.get(name) for name in names):
+        given = tuple((os.environ[name], name) for name in names)  # type: ignore[assignment]
+    start, end = (parse_setting(value, setting=name) for value, name in given)
+    return start, end
 
 
 def configured_sync(**settings_given: Any) -> Sync:

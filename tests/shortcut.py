@@ -98,7 +98,7 @@ def load_without_dlt(
     """Take the place of the runner's `load`: the rows are merged into the file of a Warehouse."""
     path = target.destination.config_params["credentials"]
     try:
-        with duckdb.connect(path, config={"threads": 1}) as connection:
+        with duckdb.connect(path) as connection:
             Merger(connection).load(work, loads, commit_every=target.commit_every)
     except Exception as error:
         raise plain(error, folder) from error
