@@ -21,6 +21,7 @@ from dlt.pipeline.helpers import retry_schema_update
 
 from linq_source import settings
 from linq_source.analytics.views import create_views
+from linq_source.comments import comment
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
 from linq_source.shards import Shard
 from linq_source.sync import Sync
@@ -70,6 +71,7 @@ def load(
         if dialect and work.needs_views:
             with pipeline.sql_client() as client:
                 create_views(client, dialect)
+                comment(client, dialect)
     except Exception as error:
         raise plain(error, folder) from error
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from linq_source.simulator import Simulator, World
+from linq_source.tables import TABLES
 from tests.support import OLD, Warehouse, assert_mirrors, small_world
 
 Serve = Callable[..., Simulator]
+Known = Callable[..., tuple[World, Simulator]]
 
 
 def listing_requests(world: World) -> int:
@@ -242,3 +244,16 @@ def test_a_plain_pipeline_run_mirrors_everything(serve: Serve, warehouse: Wareho
         info = pipeline.run(linq_source(integration_token="demo-token", base_url=linq.base_url))
         assert_mirrors(warehouse, world)
     assert not info.loads_ids, "the second run had nothing to load"
+
+
+def test_tables_and_columns_tell_what_they_hold(known: Known, warehouse: Warehouse) -> None:
+    known()
+    where = "where schema_name = 'linq_data' and table_name not like '\\_dlt%' escape '\\' and not internal"
+    tables = dict(warehouse.query(f"select table_name, comment from duckdb_tables() {where}"))
+    assert tables == {name: table.description for name, table in TABLES.items()}
+    where += (
+        " and table_name in (select table_name from duckdb_tables()) and column_name not like '\\_dlt%' escape '\\'"
+    )
+    columns = warehouse.query(f"select table_name, column_name, comment from duckdb_columns() {where}")
+    described = {(table.name, each.name): each.description for table in TABLES.values() for each in table.columns}
+    assert {(table, column): text for table, column, text in columns} == described

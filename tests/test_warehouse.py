@@ -13,6 +13,7 @@ from linq_source.errors import ConfigurationError
 from linq_source.runner import Result, run_sync
 from linq_source.simulator import Quirks, Recorder, Simulator
 from linq_source.source import make_sync
+from linq_source.tables import MESSAGES
 from linq_source.warehouse import warehouse_target
 from linq_source.webhook.event_loader import EventLoader
 from tests.mailbox import Mailbox
@@ -94,6 +95,8 @@ def test_a_first_sync_mirrors_an_idle_one_writes_nothing_and_what_changed_follow
     linq = serve(world)
     assert dataset.sync(linq).exit_code == 0
     assert_mirrors(dataset, world)
+    described = "select obj_description('messages'::regclass), col_description('messages'::regclass, 1)"
+    assert dataset.query(described) == [(MESSAGES.description, MESSAGES.columns[0].description)]
     before = dataset.everything()
     result = dataset.sync(linq)
     assert (dict(result.summary.rows), result.loads) == ({}, [])
