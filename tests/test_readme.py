@@ -1,9 +1,13 @@
 """README and the code say the same."""
 
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dlt.common.destination.reference import Destination
 
 import linq_source
 from linq_source.analytics.views import models
@@ -17,11 +21,42 @@ def test_the_tables_in_readme_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    ["linq_to_duckdb.py", "audit.py", "webhook_to_parquet.py", "webhook_subscribe.py", "events_to_duckdb.py"],
+    [
+        "linq_to_duckdb.py",
+        "audit.py",
+        "webhook_to_parquet.py",
+        "webhook_subscribe.py",
+        "events_to_duckdb.py",
+        "linq_to_warehouse.py",
+    ],
 )
 def test_every_option_of_a_command_is_in_readme(script: str) -> None:
     options = set(re.findall(r"--[a-z-]+", run_pipeline(script, "--help").stdout)) - {"--help"}
     assert options <= set(re.findall(r"--[a-z-]+", README.read_text()))
+
+
+def credentials() -> dict[str, str]:
+    """The blocks of credentials in README, by the name of the destination."""
+    blocks = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    return {block.split(".")[1].split("]")[0]: block for block in blocks}
+
+
+def _environment(settings: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _environment(value, (*path, name))
+        else:
+            yield "__".join((*path, name)).upper(), str(value)
+
+
+@pytest.mark.parametrize("name", sorted(credentials()))
+def test_the_credentials_in_readme_are_what_dlt_wants(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in _environment(tomllib.loads(credentials()[name])):
+        monkeypatch.setenv(variable, value)
+    destination = Destination.from_reference(name)
+    initial = destination.spec()
+    initial.dataset_name = "linq_data"
+    assert destination.configuration(initial).credentials.is_resolved()
 
 
 def test_every_view_is_in_readme() -> None:
@@ -35,13 +70,11 @@ def test_every_command_that_readme_names_exists() -> None:
     for script in set(re.findall(r"pipelines/\w+\.py", text)):
         assert (ROOT / script).is_file(), script
     targets = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"`?make ([a-z]+)", text)):
+    for target in set(re.findall(r"`?make ([a-z-]+)", text)):
         assert re.search(rf"^{target}:", targets, re.MULTILINE), target
 
 
 def test_every_dependency_is_explained_in_readme() -> None:
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     table = README.read_text().split("## Dependencies")[1]
     for requirement in project["dependencies"]:
