@@ -4,6 +4,7 @@ Rows of tables are compared by their values, so they are taken as they are. Curs
 load that wrote them was completed.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from types import TracebackType
@@ -13,12 +14,13 @@ import pyarrow as pa
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.sql_client import SqlClientBase
 
-from linq_source.analytics.views import PRESENT, VERSION_VIEW, are_current
+from linq_source.analytics.views import VERSION_VIEW, are_current, can_be_made, present_names
 from linq_source.changes import integers
 from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK_EVENTS
+from linq_source.extras import ARROW_TYPES
 from linq_source.plan import ChatSync, Mark
 from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
-from linq_source.times import TIMESTAMP, AnyField
+from linq_source.times import TIMESTAMP, AnyField, parse_times
 from linq_source.values import to_json
 
 OpenClient = Callable[[], SqlClientBase[Any]]
@@ -31,10 +33,19 @@ _KEYS_PER_QUERY = 5_000
 class Memory:
     """Reads what is stored, while it is entered. On a first run, when no table exists yet, everything is empty."""
 
-    def __init__(self, open_client: OpenClient, json_columns: Mapping[str, Set[str]] | None = None) -> None:
-        """`json_columns` names, for each table, the columns that hold JSON; destinations give them back as texts."""
+    def __init__(
+        self,
+        open_client: OpenClient,
+        json_columns: Mapping[str, Set[str]] | None = None,
+        column_types: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`json_columns` names, for each table, the columns that hold JSON; destinations give them back as texts.
+
+        `column_types` are dlt's types of the columns by table, for destinations that give back others.
+        """
         self._open_client = open_client
         self._json_columns = json_columns or {}
+        self._column_types = column_types or {}
         self._client: SqlClientBase[Any] | None = None
         self._empty: set[str] = set()
 
@@ -83,7 +94,7 @@ class Memory:
         if found is None:
             return {}
         ids: list[Any] = found.column("id").to_pylist()
-        times: list[Any] = found.column("sent_at").cast(TIMESTAMP).to_pylist()
+        times: list[Any] = as_type(found.column("sent_at"), TIMESTAMP).to_pylist()
         return dict(zip(ids, times, strict=True))
 
     def live_count(self, table: Table) -> int:
@@ -130,13 +141,14 @@ class Memory:
     def has_current_views(self) -> bool:
         """Whether all views that can be made of the stored tables stand there, as this version makes them."""
         assert self._client, "Memory is read only while it is entered"
+        if not can_be_made(self._client.capabilities.sqlglot_dialect):
+            return True
         name = self._client.make_qualified_table_name(VERSION_VIEW)
         try:
             [(found,)] = self._client.execute_sql(f"select version from {name}") or [("",)]
         except DestinationUndefinedEntity:
             return False
-        present = {name for (name,) in self._client.execute_sql(PRESENT, self._client.dataset_name) or []}
-        return are_current(str(found), present)
+        return are_current(str(found), present_names(self._client))
 
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""
@@ -164,7 +176,8 @@ class Memory:
         found = self._query(sql, WEBHOOK_EVENTS)
         marks: dict[int, list[Mark]] = {}
         if found is not None:
-            columns = (found["chat_id"], found["message_id"], found["sent_at"].cast(TIMESTAMP), found["is_stored"])
+            times, stored = as_type(found["sent_at"], TIMESTAMP), as_type(found["is_stored"], pa.bool_())
+            columns = (found["chat_id"], found["message_id"], times, stored)
             for chat_id, *mark in zip(*(column.to_pylist() for column in columns), strict=True):
                 marks.setdefault(chat_id, []).append(Mark(*mark))
         return marks
@@ -176,7 +189,7 @@ class Memory:
             "join {_dlt_loads} l on l.load_id = e._dlt_load_id and l.status = 0 where e.event_type like 'contact.%'"
         )
         found = self._query(sql, WEBHOOK_EVENTS)
-        newest: list[Any] = [] if found is None else found["newest"].cast(TIMESTAMP).to_pylist()
+        newest: list[Any] = [] if found is None else as_type(found["newest"], TIMESTAMP).to_pylist()
         return newest[0] if newest else None
 
     def fingerprints(self, event_ids: Sequence[str]) -> dict[str, str]:
@@ -210,7 +223,10 @@ class Memory:
         return rows
 
     def _conform(self, found: pa.Table, table: Table) -> pa.Table:
-        return conform(found, table, self._json_columns.get(table.name, frozenset()))
+        name = table.name
+        conformed = conform(found, table, self._json_columns.get(name, frozenset()), self._column_types.get(name, {}))
+        dialect = self._client.capabilities.sqlglot_dialect if self._client else None
+        return _unquoted(conformed) if dialect in _QUOTE_JSON else conformed
 
     def _query(self, sql: str, table: Table) -> pa.Table | None:
         if table.name in self._empty:
@@ -219,7 +235,7 @@ class Memory:
         in_query = (table.name, MESSAGES.name, CHAT_SYNCS.name, "_dlt_loads")
         names = {name: self._client.make_qualified_table_name(name) for name in in_query}
         try:
-            with self._client.execute_query(sql.format(**names)) as cursor:
+            with self._client.execute_query(self._escaped(sql.format(**names))) as cursor:
                 native: Any = cursor.native_cursor
                 # dlt 1.31 calls a method that DuckDB 1.5 has renamed, which warns.
                 return native.to_arrow_table() if hasattr(native, "to_arrow_table") else _to_arrow(cursor)
@@ -227,25 +243,39 @@ class Memory:
             self._empty.add(table.name)
             return None
 
+    def _escaped(self, sql: str) -> str:
+        # In SQLAlchemy's texts a :name would stand for a value.
+        return sql.replace(":", "\\:") if hasattr(self._client, "engine") else sql
+
 
 _POSTGRES_JSON = (114, 3802)
+
+_QUOTE_JSON = ("snowflake",)
+"""Dialects whose loads take the text of a JSON column for a JSON text, and give it back in quotation marks."""
 
 
 def _to_arrow(cursor: Any) -> pa.Table:
     """Return what a cursor of Python values holds; JSON as text, since Arrow would make one struct of all rows."""
-    columns = list(zip(*cursor.fetchall(), strict=True))
-    names, arrays = [], []
-    for position, described in enumerate(cursor.description):
-        values: Sequence[Any] = columns[position] if columns else ()
-        if described[1] in _POSTGRES_JSON or any(isinstance(value, dict | list) for value in values):
+    # Names are taken from dlt, since SQLAlchemy's cursors have no description; Snowflake's are in capitals.
+    names = [name.lower() for name in cursor.columns_schema]
+    described = getattr(cursor.native_cursor, "description", None)
+    kinds = [column[1] for column in described] if described else [None] * len(names)
+    columns: list[Sequence[Any]] = list(zip(*map(tuple, cursor.fetchall()), strict=True)) or [()] * len(names)
+    arrays = []
+    for kind, values in zip(kinds, columns, strict=True):
+        if kind in _POSTGRES_JSON or any(isinstance(value, dict | list) for value in values):
             values = [to_json(value) for value in values]
-        names.append(described[0])
         arrays.append(pa.array(values))
     return pa.Table.from_arrays(arrays, names=names)
 
 
-def conform(found: pa.Table, table: Table, json_columns: Set[str] = frozenset()) -> pa.Table:
-    """Return what a destination gave back in the table's own schema, then other columns but dlt's own."""
+def conform(
+    found: pa.Table, table: Table, json_columns: Set[str] = frozenset(), types: Mapping[str, str] | None = None
+) -> pa.Table:
+    """Return what a destination gave back in the table's own schema, then other columns but dlt's own.
+
+    `types` are dlt's types of those others, where they are known.
+    """
     known = {column.name for column in table.columns}
     fields: list[AnyField] = []
     arrays: list[Any] = []
@@ -254,16 +284,37 @@ def conform(found: pa.Table, table: Table, json_columns: Set[str] = frozenset())
         position = found.schema.get_field_index(column.name)
         fields.append(field)
         arrays.append(
-            pa.nulls(found.num_rows, type=field.type) if position < 0 else found.column(position).cast(field.type)
+            pa.nulls(found.num_rows, type=field.type) if position < 0 else as_type(found.column(position), field.type)
         )
     for field in found.schema:
         if field.name not in known and not field.name.startswith("_dlt_"):
-            values = found.column(field.name)
-            kind = TIMESTAMP if pa.types.is_timestamp(field.type) else field.type
+            kind = ARROW_TYPES.get((types or {}).get(field.name, ""), field.type)
+            kind = TIMESTAMP if pa.types.is_timestamp(kind) else kind
             field = field.with_type(kind)
             fields.append(field.with_metadata({"json": "yes"}) if field.name in json_columns else field)
-            arrays.append(values.cast(kind))
+            arrays.append(as_type(found.column(field.name), kind))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _unquoted(table: pa.Table) -> pa.Table:
+    """Return a table whose columns of JSON are texts that were stored as JSON's texts, as what they spell."""
+    for position, field in enumerate(table.schema):
+        if (field.metadata or {}).get(b"json"):
+            texts: list[Any] = [
+                json.loads(text) if text and text[0] == '"' else text for text in table.column(position).to_pylist()
+            ]
+            table = table.set_column(position, field, pa.array(texts, type=field.type))
+    return table
+
+
+def as_type(values: Any, kind: pa.DataType) -> Any:
+    """Return an Arrow column as another type; times that come as texts, or without a zone, are UTC."""
+    if kind == TIMESTAMP and pa.types.is_string(values.type):
+        times, unread = parse_times(values.to_pylist())
+        if unread:
+            raise ValueError(f"{unread} times that the destination gave back cannot be read")
+        return times
+    return values.cast(kind)
 
 
 def _quoted(texts: Sequence[str]) -> str:

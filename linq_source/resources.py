@@ -7,6 +7,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from dlt.common.configuration.container import Container
+from dlt.common.exceptions import TerminalValueError
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
 from dlt.extract.resource import DltResource
@@ -25,7 +26,6 @@ _DLT_TYPES = {
     TIMESTAMP: "timestamp",
     TEXT: "text",
 }
-_TRANSACTIONAL = ("duckdb", "motherduck", "postgres")
 _LOAD_ID = pa.field("_dlt_load_id", TEXT, nullable=False)
 
 
@@ -44,13 +44,16 @@ def with_tables(parent: DltResource, tables: Iterable[Table]) -> tuple[DltResour
 def open_memory() -> Memory:
     """Return the memory of the pipeline that is running; its destination merges in transactions from now on."""
     pipeline = dlt.current.pipeline()
-    _merge_in_transactions(pipeline.destination)
-    json_columns = {
-        name: {column for column, hints in table["columns"].items() if hints.get("data_type") == "json"}
+    _prepare(pipeline.destination)
+    types = {
+        name: {column: str(hints.get("data_type")) for column, hints in table["columns"].items()}
         for schema in pipeline.schemas.values()
         for name, table in schema.tables.items()
     }
-    return Memory(lambda: pipeline.sql_client(), json_columns)
+    json_columns = {
+        name: {column for column, kind in columns.items() if kind == "json"} for name, columns in types.items()
+    }
+    return Memory(lambda: pipeline.sql_client(), json_columns, types)
 
 
 def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True) -> Iterator[Batch]:
@@ -66,12 +69,35 @@ def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True)
         raise sync.summary.failure
 
 
-def _merge_in_transactions(destination: Any) -> None:
+def _prepare(destination: Any) -> None:
+    """Set the capabilities of a destination that dlt leaves unset, or as we cannot use them."""
+    capabilities = destination.capabilities()
     # dlt 1.31 opens a transaction around the DELETE and the INSERT of a merge only where it is told that the
     # destination has transactions, or where the SQL happens to hold the letters "create" (as in `created_at`).
-    # A run that is killed between the two would lose the rows that Linq no longer lists.
-    if destination.destination_type.rpartition(".")[2] in _TRANSACTIONAL:
+    # A run that is killed between the two would lose the rows that Linq no longer lists. Destinations without
+    # transactions say so, and those that say nothing have them, but for Databricks, whose client begins none.
+    if capabilities.supports_transactions is None:
         destination.caps_params.setdefault("supports_transactions", True)
+    formats = capabilities.supported_loader_file_formats or []
+    if "parquet" in formats and not _takes_json(capabilities, "parquet"):  # BigQuery, of the formats Arrow prefers
+        others = [name for name in formats if name != "parquet"]
+        destination.caps_params.setdefault("supported_loader_file_formats", others)
+    if hasattr(capabilities.type_mapper, "db_type_from_json_type"):  # SQLAlchemy's
+        from linq_source.json_columns import parsing
+
+        destination.caps_params.setdefault("type_mapper", parsing(capabilities.type_mapper))
+
+
+def _takes_json(capabilities: Any, file_format: str) -> bool:
+    column: TColumnSchema = {"name": "column", "data_type": "json"}
+    table = {"name": "table", "columns": {"column": column}}
+    try:
+        capabilities.get_type_mapper().ensure_supported_type(column, table, file_format)
+    except TerminalValueError:
+        return False
+    except KeyError:  # Databricks looks for more in a table than is there
+        return True
+    return True
 
 
 def _transformer(table: Table, parent: DltResource) -> DltResource:

@@ -1,0 +1,54 @@
+"""`python -m tests.destinations.environments [NAME ...]`: each destination's tests, in an environment of its own.
+
+What plays Snowflake and BigQuery here, and what reads a lake, want versions of packages that exclude each other's.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.destinations.store import REQUIRED
+
+ROOT = Path(__file__).parent.parent.parent
+
+TESTED_WITH = ("pytest>=8.3", "pytest-timeout>=2.3")
+
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "sqlalchemy": ("dlt[sqlalchemy]>=1.31,<1.32", "sqlalchemy==2.1.9"),
+    "ducklake": ("duckdb==1.5.5", "duckdb-extensions==1.5.5", "duckdb-extension-ducklake==1.5.5"),
+    "snowflake": ("dlt[snowflake]>=1.31,<1.32", "fakesnow==0.11.20", "snowflake-connector-python<5"),
+    "bigquery": (
+        "dlt[bigquery]>=1.31,<1.32",
+        "bqemulator==1.4.0",
+        "duckdb==1.5.5",
+        "duckdb-extensions==1.5.5",
+        "duckdb-extension-spatial==1.5.5",
+        "numpy",
+    ),
+}
+"""What each destination needs beside linq-source."""
+
+
+def main(names: Sequence[str]) -> int:
+    """Build the environments named, or all, and run the tests in each; the exit code is of the last that failed."""
+    failed = 0
+    for name in names or ENVIRONMENTS:
+        with tempfile.TemporaryDirectory(prefix=f"linq_{name}_") as folder:
+            python = Path(folder) / "bin" / "python"
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+            install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
+            subprocess.run([*install, "-e", str(ROOT), *ENVIRONMENTS[name], *TESTED_WITH], check=True)
+            # The emulator of BigQuery brings fixtures for pytest that want Docker.
+            tests = ["tests/test_destinations.py", "-p", "no:bqemulator", "-p", "no:cacheprovider", "-k", name]
+            done = subprocess.run(
+                [python, "-m", "pytest", *tests], cwd=ROOT, env=os.environ | {REQUIRED: name}, check=False
+            )
+            failed = done.returncode or failed
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
