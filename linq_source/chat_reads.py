@@ -16,7 +16,7 @@ from linq_source.plan import ChatRead
 from linq_source.reader import ChatPart
 from linq_source.rows import CHILDREN, Batch
 from linq_source.settle import Judgement, Verdict, judge
-from linq_source.tables import CHAT_SYNCS, MESSAGES
+from linq_source.tables import CHAT_SYNCS, MESSAGES, Table
 
 BATCH_ROWS = 10_000
 """Rows of messages in one batch: fewer cost more per row, more cost memory."""
@@ -40,6 +40,8 @@ class ChatReads:
         self._confirming: set[int] = set()
         self._held: list[pa.Table] = []
         self._held_cursors: list[dict[str, Any]] = []
+        self._doubtful: set[int] = set()
+        """Messages of which a killed load left something, but no row."""
         self._returned: set[int] = set()
 
     @property
@@ -50,6 +52,8 @@ class ChatReads:
     def batches(self, reads: list[ChatRead]) -> Iterator[Batch]:
         """Yield batches until every chat is read; deletions come last, all together or not at all."""
         self._context.summary.chats_to_read = len(reads)
+        if reads:
+            self._doubtful = {id_ for table, key in CHILDREN for id_ in integers(self._left(table, key), key)}
         self._context.summary.reasons.update(read.reason.value for read in reads)
         for read in reads:
             self._submit(read)
@@ -103,7 +107,7 @@ class ChatReads:
                 kept.append(part)
                 cursors.append((part, judgement))
         batch = self._shape(kept)
-        self._returned |= _departed(stored) & set(integers(batch[MESSAGES.name], "id"))
+        self._returned |= (_departed(stored) | self._doubtful) & set(integers(batch[MESSAGES.name], "id"))
         self._note_whole(cursors)
         newest = self._cursors.follow(kept, batch[MESSAGES.name])
         rows: list[dict[str, Any] | None] = []
@@ -217,12 +221,17 @@ class ChatReads:
         self._held_cursors.append(cursor)
 
     def _left_behind(self) -> Iterator[Batch]:
-        """Yield the removal of what a killed load left of messages that it had marked as deleted."""
+        """Yield the removal of what a killed load left of messages that are gone."""
         for table, parent in CHILDREN:
-            left = self._context.memory.left_behind(table, parent)
+            left = self._left(table, parent)
             is_gone = [message_id not in self._returned for message_id in left[parent].to_pylist()]
             left = left.filter(pa.array(is_gone, type=pa.bool_()))
             yield {table.name: with_value(left, "is_removed", value=True)}
+
+    def _left(self, table: Table, parent: str) -> pa.Table:
+        # What has no message yet may be another shard's, in the midst of its load.
+        sees_all = self._remembers and not self._context.options.shard
+        return self._context.memory.left_behind(table, parent, with_orphans=sees_all)
 
     def _deletions(self) -> Iterator[Batch]:
         if not self._held:

@@ -127,13 +127,13 @@ class Memory:
         found = self._query(f"select {key} from {{{table.name}}} group by {key} having count(*) > 1", table)
         return [] if found is None else found.column(0).to_pylist()
 
-    def left_behind(self, table: Table, parent: str) -> pa.Table:
-        """Rows that belong to messages marked as deleted: a load was killed between the tables."""
+    def left_behind(self, table: Table, parent: str, *, with_orphans: bool) -> pa.Table:
+        """Rows of messages that are marked as deleted, or have no row: a load was killed between the tables."""
         if not self.is_stored(MESSAGES):
             return table.schema.empty_table()
         sql = (
-            f"select t.* from {{{table.name}}} t "
-            f"join {{{MESSAGES.name}}} m on m.id = t.{parent} where m.deleted_at is not null"
+            f"select t.* from {{{table.name}}} t left join {{{MESSAGES.name}}} m on m.id = t.{parent} "
+            "where m.deleted_at is not null" + (" or m.id is null" if with_orphans else "")
         )
         found = self._query(sql, table)
         return table.schema.empty_table() if found is None else self._conform(found, table)

@@ -116,8 +116,9 @@ class ChatLists:
         yield from departed
         # The sets of a chat go with it; those of a chat whose departure was not believed stay.
         settled = here | (set(integers(gone, "id")) if departed else set())
-        # Those of a chat that is marked already are there only if a load was killed between the tables.
+        # Those of a chat that is marked already, or has no row, are there if a load was killed between the tables.
         settled |= set(integers(stored[CHATS], "id")) - set(integers(live(stored[CHATS]), "id"))
+        settled |= self._orphans(stored, everything)
         context.rejects.note_whole([CHAT_HANDLES], settled)
         if not (self._is_restricted or self._shard) and self._examined >= set(self._ids):
             context.rejects.note_whole([CHATS])
@@ -164,6 +165,21 @@ class ChatLists:
                 owner.setdefault(identity(row), number)
         owns = {number: self._shard.owns(number) for number, _ in listed}
         return [(number, [row for row in rows if owns[owner[identity(row)]]]) for number, rows in listed]
+
+    def _orphans(self, stored: dict[Table, pa.Table], everything: list[tuple[str, list[object]]]) -> set[int]:
+        """Return the chats of which something is stored but no row, and which for sure nobody lists."""
+        pairs = stored[CHAT_PHONE_NUMBERS]
+        children = {*integers(stored[CHAT_HANDLES], "chat_id"), *integers(pairs, "chat_id")}
+        orphans = children - set(integers(stored[CHATS], "id"))
+        if not orphans:
+            return set()
+        listed = {identity(row) for _, rows in everything for row in rows}
+        numbers: dict[int, set[str]] = {chat_id: set() for chat_id in orphans if str(chat_id) not in listed}
+        for chat_id, number in zip(integers(pairs, "chat_id"), pairs["phone_number"].to_pylist(), strict=True):
+            if chat_id in numbers:
+                numbers[chat_id].add(str(number))
+        sees_all = not self._is_restricted and self._examined >= set(self._ids)
+        return {chat_id for chat_id, its in numbers.items() if its <= self._examined and (its or sees_all)}
 
     def _gone(self, chats: pa.Table, stored: pa.Table, stored_numbers: pa.Table) -> pa.Table:
         """Return the stored chats that none of their numbers lists, as far as those were listed for sure."""

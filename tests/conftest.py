@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from linq_source import runner
+from linq_source.loading import load
 from linq_source.simulator import Simulator, World
 from tests.shortcut import load_without_dlt
 from tests.support import TOKEN, Warehouse, small_world
@@ -74,7 +76,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         key = repr(sorted(sizes.items()))
         if key not in files:
             files[key] = tmp_path_factory.mktemp("stored") / "linq.duckdb"
-            with Simulator(small_world(**sizes), token=TOKEN) as linq:
+            # Through dlt, whichever test asks first: others go on from it through dlt.
+            with patch.object(runner, "load", load), Simulator(small_world(**sizes), token=TOKEN) as linq:
                 assert Warehouse(files[key]).sync(linq).exit_code == 0
         return files[key]
 

@@ -128,6 +128,9 @@ def assert_mirrors(warehouse: Warehouse, world: World, *, precision: Precision =
         assert stored.keys() == wanted.keys(), _difference(table, stored.keys(), wanted.keys())
         for key, row in wanted.items():
             assert stored[key] == _comparable(row), f"{table} {key}"
+    for table, column in (("message_reactions", "chat_message_id"), ("message_attachments", "message_id")):
+        orphans = {row[column] for row in stored_tables[table]} - {row["id"] for row in stored_tables["messages"]}
+        assert not orphans, f"{table} of messages that have no row: {sorted(orphans)[:5]}"
 
 
 def _listed(stored: dict[str, list[dict[str, Any]]], table: str) -> list[dict[str, Any]]:

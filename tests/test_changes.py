@@ -330,6 +330,49 @@ def test_a_mass_deletion_is_refused_named_and_believed_only_when_said_to_be_mean
     assert_mirrors(warehouse, world)
 
 
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_what_a_killed_load_left_of_a_message_goes_with_it_or_stays_with_it(
+    is_gone: bool, known: Known, warehouse: Warehouse
+) -> None:
+    world, linq = known()
+    reaction = world.listed()["message_reactions"][0]
+    message_id = reaction["chat_message_id"]
+    (chat_id,) = (row["chat_id"] for row in world.listed()["messages"] if row["id"] == message_id)
+    # The load that was killed had written its reactions and nothing else.
+    warehouse.execute(f"delete from messages where id = {message_id}")
+    warehouse.execute(f"delete from chat_syncs where chat_id = {chat_id}")
+    if is_gone:
+        world.delete_message(message_id)
+    assert warehouse.sync(linq).exit_code == 0
+    stored = {row["id"] for row in warehouse.rows("message_reactions")}
+    assert (reaction["id"] in stored) is not is_gone
+    assert stored == {row["id"] for row in world.listed()["message_reactions"]}
+    assert_mirrors(warehouse, world)
+    assert warehouse.sync(linq).loads == []
+
+
+@pytest.mark.parametrize("left", ["both", "handles"])
+def test_what_a_killed_load_left_of_a_chat_that_went_since_goes_too(
+    left: str, known: Known, warehouse: Warehouse
+) -> None:
+    world, linq = known()
+    chat_id = world.listed()["chats"][3]["id"]
+    warehouse.execute(f"delete from chats where id = {chat_id}")
+    if left == "handles":
+        warehouse.execute(f"delete from chat_phone_numbers where chat_id = {chat_id}")
+    world.hide_chat(chat_id)
+    if left == "handles":  # who reads one number alone cannot tell whose it was
+        number = world.listed_numbers()[0].phone_number
+        assert warehouse.sync(linq, phone_numbers=[number]).exit_code == 0
+        assert warehouse.query(f"select * from chat_handles where chat_id = {chat_id}") != []
+    assert warehouse.sync(linq).exit_code == 0
+    assert warehouse.query(f"select * from chat_handles where chat_id = {chat_id}") == []
+    assert_mirrors(warehouse, world)
+    world.show_chat(chat_id)
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+
+
 def test_a_mass_deletion_of_messages_is_refused_whole_and_tried_again(known: Known, warehouse: Warehouse) -> None:
     world, linq = known(chats=4, messages=80)
     for row in world.listed()["messages"][:30]:

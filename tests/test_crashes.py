@@ -93,8 +93,8 @@ def departed(warehouse: Warehouse) -> list[tuple[Any, ...]]:
     loads = "(select load_id from _dlt_loads where status = 0)"
     wrong.append(f"select 'not believed', chat_id::text from chat_syncs where _dlt_load_id not in {loads}")
     for table, column, parent in SETS:
-        gone = f"(select id from {parent} where deleted_at is not null)"
-        wrong.append(f"select '{table}', {column}::text from {table} where {column} in {gone}")
+        there = f"(select id from {parent} where deleted_at is null)"
+        wrong.append(f"select '{table}', {column}::text from {table} where {column} not in {there}")
     assert warehouse.query(" union all ".join(wrong)) == []
     gone = [f"select '{table}', id from {table} where deleted_at is not null" for table in MARKED]
     return warehouse.query(" union all ".join(gone) + " order by all")
