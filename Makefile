@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-live test test-long-way soak bench lint types readme lock clean
+.PHONY: help demo demo-live test test-long-way test-warehouses test-schedulers soak bench lint types readme lock clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -28,6 +28,15 @@ test: $(READY) ## run the whole test suite
 test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter: twice the time
 	$(BIN)/python -m pytest -n 4 --dist worksteal --long-way
 
+test-warehouses: $(READY) ## Snowflake, BigQuery and DuckLake, each emulated in an environment of its own below .venv-*
+	$(BIN)/python -m tests.destinations.environments
+
+test-schedulers: $(READY) ## Dagster, in an environment of its own (.venv-dagster)
+	$(PYTHON) -m venv .venv-dagster
+	$(BIN)/uv pip install --quiet --python .venv-dagster/bin/python -e '.[postgres,report,dagster]' \
+		hypothesis pytest pytest-timeout
+	LINQ_REQUIRE_DAGSTER=1 .venv-dagster/bin/python -m pytest tests/test_schedulers.py
+
 soak: $(READY) ## the long tests: random kills and thousands of histories
 	$(BIN)/python -m pytest -m soak -s --timeout 0
 
@@ -46,8 +55,8 @@ readme: $(READY) ## write the tables in README.md anew from the code
 	$(BIN)/python -m tests.readme
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --universal --extra all --extra dev --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra postgres --extra report --extra s3 --extra webhook --extra dev --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,7 +14,7 @@ DIALECTS = ("duckdb", "postgres")
 _STORED = "select table_name, column_name from information_schema.columns where table_schema = %s"
 
 
-def comment(client: SqlClientBase[Any], dialect: str) -> None:
+def comment(client: SqlClientBase[Any], dialect: str | None) -> None:
     """Describe the tables and columns that are there."""
     if dialect not in DIALECTS:
         return

@@ -6,7 +6,7 @@ from typing import Any
 from dlt.common.libs.sql_alchemy import sa
 
 
-class ParsedJson(sa.TypeDecorator):  # type: ignore[misc,name-defined,unused-ignore]  # SQLAlchemy is optional
+class ParsedJson(sa.TypeDecorator[Any]):  # type: ignore[misc,name-defined,unused-ignore]  # it is optional
     """JSON that arrives as text, which is how Arrow carries it: SQLAlchemy alone would quote it once more."""
 
     impl = sa.JSON

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -68,9 +69,9 @@ def load(
         while not work.is_finished:
             loads += _commit(pipeline, make_source(), _file_format(target.destination))
         dialect = pipeline.destination.capabilities().sqlglot_dialect
-        if dialect and work.needs_views:
+        if work.needs_views:
             with pipeline.sql_client() as client:
-                create_views(client, dialect)
+                work.summary.skipped += create_views(client, dialect or "")
                 comment(client, dialect)
     except Exception as error:
         raise plain(error, folder) from error
@@ -170,6 +171,9 @@ def quiet_dlt() -> Iterator[None]:
 
     dlt_logger.addFilter(is_wanted)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of the SQL that dlt writes for a merge through SQLAlchemy.
+            warnings.filterwarnings("ignore", "implicitly coercing SELECT object")
+            yield
     finally:
         dlt_logger.removeFilter(is_wanted)
