@@ -4,7 +4,6 @@ Rows of tables are compared by their values, so they are taken as they are. Curs
 load that wrote them was completed.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from types import TracebackType
@@ -17,11 +16,10 @@ from dlt.destinations.sql_client import SqlClientBase
 from linq_source.analytics.views import VERSION_VIEW, are_current, can_be_made, present_names
 from linq_source.changes import integers
 from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK_EVENTS
-from linq_source.extras import ARROW_TYPES
 from linq_source.plan import ChatSync, Mark
+from linq_source.readback import QUOTE_JSON, as_type, conform, to_arrow, unquoted
 from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
-from linq_source.times import TIMESTAMP, AnyField, parse_times
-from linq_source.values import to_json
+from linq_source.times import TIMESTAMP
 
 OpenClient = Callable[[], SqlClientBase[Any]]
 
@@ -226,7 +224,7 @@ class Memory:
         name = table.name
         conformed = conform(found, table, self._json_columns.get(name, frozenset()), self._column_types.get(name, {}))
         dialect = self._client.capabilities.sqlglot_dialect if self._client else None
-        return _unquoted(conformed) if dialect in _QUOTE_JSON else conformed
+        return unquoted(conformed) if dialect in QUOTE_JSON else conformed
 
     def _query(self, sql: str, table: Table) -> pa.Table | None:
         if table.name in self._empty:
@@ -238,7 +236,7 @@ class Memory:
             with self._client.execute_query(self._escaped(sql.format(**names))) as cursor:
                 native: Any = cursor.native_cursor
                 # dlt 1.31 calls a method that DuckDB 1.5 has renamed, which warns.
-                return native.to_arrow_table() if hasattr(native, "to_arrow_table") else _to_arrow(cursor)
+                return native.to_arrow_table() if hasattr(native, "to_arrow_table") else to_arrow(cursor)
         except DestinationUndefinedEntity:
             self._empty.add(table.name)
             return None
@@ -246,75 +244,6 @@ class Memory:
     def _escaped(self, sql: str) -> str:
         # In SQLAlchemy's texts a :name would stand for a value.
         return sql.replace(":", "\\:") if hasattr(self._client, "engine") else sql
-
-
-_POSTGRES_JSON = (114, 3802)
-
-_QUOTE_JSON = ("snowflake",)
-"""Dialects whose loads take the text of a JSON column for a JSON text, and give it back in quotation marks."""
-
-
-def _to_arrow(cursor: Any) -> pa.Table:
-    """Return what a cursor of Python values holds; JSON as text, since Arrow would make one struct of all rows."""
-    # Names are taken from dlt, since SQLAlchemy's cursors have no description; Snowflake's are in capitals.
-    names = [name.lower() for name in cursor.columns_schema]
-    described = getattr(cursor.native_cursor, "description", None)
-    kinds = [column[1] for column in described] if described else [None] * len(names)
-    columns: list[Sequence[Any]] = list(zip(*map(tuple, cursor.fetchall()), strict=True)) or [()] * len(names)
-    arrays = []
-    for kind, values in zip(kinds, columns, strict=True):
-        if kind in _POSTGRES_JSON or any(isinstance(value, dict | list) for value in values):
-            values = [to_json(value) for value in values]
-        arrays.append(pa.array(values))
-    return pa.Table.from_arrays(arrays, names=names)
-
-
-def conform(
-    found: pa.Table, table: Table, json_columns: Set[str] = frozenset(), types: Mapping[str, str] | None = None
-) -> pa.Table:
-    """Return what a destination gave back in the table's own schema, then other columns but dlt's own.
-
-    `types` are dlt's types of those others, where they are known.
-    """
-    known = {column.name for column in table.columns}
-    fields: list[AnyField] = []
-    arrays: list[Any] = []
-    for column in table.columns:
-        field = table.field(column)
-        position = found.schema.get_field_index(column.name)
-        fields.append(field)
-        arrays.append(
-            pa.nulls(found.num_rows, type=field.type) if position < 0 else as_type(found.column(position), field.type)
-        )
-    for field in found.schema:
-        if field.name not in known and not field.name.startswith("_dlt_"):
-            kind = ARROW_TYPES.get((types or {}).get(field.name, ""), field.type)
-            kind = TIMESTAMP if pa.types.is_timestamp(kind) else kind
-            field = field.with_type(kind)
-            fields.append(field.with_metadata({"json": "yes"}) if field.name in json_columns else field)
-            arrays.append(as_type(found.column(field.name), kind))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _unquoted(table: pa.Table) -> pa.Table:
-    """Return a table whose columns of JSON are texts that were stored as JSON's texts, as what they spell."""
-    for position, field in enumerate(table.schema):
-        if (field.metadata or {}).get(b"json"):
-            texts: list[Any] = [
-                json.loads(text) if text and text[0] == '"' else text for text in table.column(position).to_pylist()
-            ]
-            table = table.set_column(position, field, pa.array(texts, type=field.type))
-    return table
-
-
-def as_type(values: Any, kind: pa.DataType) -> Any:
-    """Return an Arrow column as another type; times that come as texts, or without a zone, are UTC."""
-    if kind == TIMESTAMP and pa.types.is_string(values.type):
-        times, unread = parse_times(values.to_pylist())
-        if unread:
-            raise ValueError(f"{unread} times that the destination gave back cannot be read")
-        return times
-    return values.cast(kind)
 
 
 def _quoted(texts: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -49,6 +50,9 @@ def kind(request: pytest.FixtureRequest) -> Iterator[type[Store]]:
 def store(kind: type[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An empty dataset of this test's own."""
     made = kind(tmp_path)
+    # The lock of a dataset is a file there, and other processes of pytest sync into a dataset of this name too.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     for name, value in made.environment().items():
         monkeypatch.setenv(name, value)
     yield made
