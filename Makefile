@@ -25,7 +25,7 @@ demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in tur
 test: $(READY) ## run the whole test suite
 	$(BIN)/python -m pytest -n 4 --dist worksteal  # more than two cores, since many tests wait
 
-test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter: twice the time
+test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter
 	$(BIN)/python -m pytest -n 4 --dist worksteal --long-way
 
 test-warehouses: $(READY) ## Snowflake, BigQuery and DuckLake, each emulated in an environment of its own below .venv-*
