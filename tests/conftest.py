@@ -96,3 +96,9 @@ def known(
         return world, serve(world)
 
     return begin
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests: the last ones to end are then short, and no worker waits for another."""
+    items.sort(key=lambda item: not item.get_closest_marker("slow"))
