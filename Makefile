@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Hundreds of processes of the tests would each compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo demo-live test test-long-way test-warehouses test-schedulers soak bench lint types readme lock clean
 
 help: ## what each target does
@@ -23,10 +26,10 @@ demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in tur
 	$(BIN)/python pipelines/demo_live.py
 
 test: $(READY) ## run the whole test suite
-	$(BIN)/python -m pytest -n 5 --dist load --maxschedchunk 1  # more than two cores, since many tests wait
+	$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1  # more than two cores, since many tests wait
 
 test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter
-	$(BIN)/python -m pytest -n 4 --dist worksteal --long-way
+	$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 --long-way
 
 test-warehouses: $(READY) ## Snowflake, BigQuery and DuckLake, each emulated in an environment of its own below .venv-*
 	$(BIN)/python -m tests.destinations.environments

@@ -59,7 +59,10 @@ def fresh_folder(lock_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Call `stop` at the first SIGTERM or Ctrl-C, and end the process at the second."""
+    """Call `stop` at the first SIGTERM or Ctrl-C, and end the process at the second.
+
+    A signal that is ignored stays so: Ctrl-C by what a shell runs in the background.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -71,7 +74,8 @@ def signals(stop: Callable[[], None]) -> Iterator[list[int]]:
         caught.append(number)
         stop()
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    taken = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, handle) for number in taken}
     try:
         yield caught
     finally:

@@ -1,6 +1,7 @@
 """What every test shares: a local Linq on a socket, a sync into a real DuckDB file, and whole tables to compare."""
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -35,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start commands as is asked for."""
     Starts.are_cold = config.getoption("--long-way")
+    # A shell that starts us in the background has us ignore Ctrl-C, and so would every command that is to take it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

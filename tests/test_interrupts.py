@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from linq_source.process import signals
 from linq_source.simulator import Fault, Simulator, World
 from tests.processes import (
     at_request,
@@ -166,6 +167,17 @@ def test_out_of_minutes_a_sync_ends_with_exit_code_3_and_the_next_goes_on(
     assert result.exit_code == 0
     assert len(linq.requests) < whole
     assert_mirrors(warehouse, world)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals(lambda: None) as caught:
+            signal.raise_signal(signal.SIGINT)
+        assert caught == []
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 @pytest.mark.slow
