@@ -23,6 +23,8 @@ from linq_source.strict_json import BrokenBodyError, decode
 
 T = TypeVar("T")
 
+_CATCH_UP_SECONDS = 0.25
+
 
 class LinqClient:
     """Reads from Linq's Partner API v2. Building it makes no request.
@@ -45,29 +47,42 @@ class LinqClient:
         self.counters = Counters()
         self._sleep = sleep
         self._clock = clock
-        self._slots = asyncio.Semaphore(self.limits.concurrency)
         rate = self.limits.requests_per_second
-        self._pace = AsyncLimiter(1, 1 / rate) if rate else None
+        self._pace: AsyncLimiter | None = None
+        if rate:
+            # Turns that were missed in the last quarter of a second, as while rows are shaped, are made up for.
+            burst = max(1.0, rate * _CATCH_UP_SECONDS)
+            self._pace = AsyncLimiter(burst, burst / rate)
+        self._is_paced = False
         self._resume_at = 0.0
         self._waited_until = 0.0
         base = check_base_url(base_url)
         self._token = check_token(integration_token)
         logging.getLogger("httpx").addFilter(_without_query)
-        self._http = httpx.AsyncClient(
-            base_url=base,
-            headers={
-                settings.TOKEN_HEADER: self._token,
-                "Accept": "application/json",
-                "Accept-Encoding": ", ".join(ENCODINGS),
-                "User-Agent": "linq-source",
-            },
-            timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds, pool=None),
-            limits=httpx.Limits(max_connections=self.limits.concurrency),
-            follow_redirects=False,  # httpx would send the token's header on to the other host
-            trust_env=not is_loopback(urlsplit(base).hostname or ""),
-            transport=transport,
-            verify=_tls_context(base),
-        )
+        tls = _tls_context(base)
+        self._connections = [
+            httpx.AsyncClient(
+                base_url=base,
+                headers={
+                    settings.TOKEN_HEADER: self._token,
+                    "Accept": "application/json",
+                    "Accept-Encoding": ", ".join(ENCODINGS),
+                    "User-Agent": "linq-source",
+                },
+                timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds, pool=None),
+                limits=httpx.Limits(max_connections=1),
+                follow_redirects=False,  # httpx would send the token's header on to the other host
+                trust_env=not is_loopback(urlsplit(base).hostname or ""),
+                transport=transport,
+                verify=tls,
+            )
+            for _ in range(self.limits.concurrency)
+        ]
+        # One pool for each, since httpcore looks at every connection of a pool at every request. The last one
+        # that was used comes first, so that few are opened where few are needed.
+        self._idle: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
+        for connection in reversed(self._connections):
+            self._idle.put_nowait(connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +94,8 @@ class LinqClient:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        for connection in self._connections:
+            await connection.aclose()
 
     async def get(self, path: str, params: dict[str, str | int] | None = None, *, read: Callable[[Any], T]) -> T:
         """GET `path` and return `read(decoded body)`, trying again while the answer cannot be used.
@@ -89,12 +105,13 @@ class LinqClient:
         Raises AuthenticationError (401), ForbiddenError, NotFoundError, RequestRefusedError, or
         UnavailableError when every attempt, or the sync's whole allowance of waiting, is used up.
         """
-        async with self._slots:
+        connection = await self._idle.get()
+        try:
             failures = 0
             for attempt in count(1):
                 await self._wait_for_turn()
                 try:
-                    return await self._attempt(path, params, read)
+                    return await self._attempt(connection, path, params, read)
                 except _Again as again:
                     # Being asked to slow down is no failure: only max_wait_seconds bounds that.
                     failures += not again.pauses_everyone
@@ -107,9 +124,14 @@ class LinqClient:
                         ) from None
                     await self._back_off(again, attempt, path)
             raise AssertionError("unreachable: waiting is bounded by max_wait_seconds")
+        finally:
+            self._idle.put_nowait(connection)
 
     async def _wait_for_turn(self) -> None:
         if self._pace:
+            if not self._is_paced:  # it begins without turns to make up for
+                self._is_paced = True
+                await self._pace.acquire(self._pace.max_rate - 1)
             await self._pace.acquire()
         # After the pace, since a pause may begin while requests queue for their turn.
         while (left := self._resume_at - self._clock()) > 0:
@@ -117,11 +139,13 @@ class LinqClient:
             if self._pace:
                 await self._pace.acquire()
 
-    async def _attempt(self, path: str, params: dict[str, str | int] | None, read: Callable[[Any], T]) -> T:
+    async def _attempt(
+        self, connection: httpx.AsyncClient, path: str, params: dict[str, str | int] | None, read: Callable[[Any], T]
+    ) -> T:
         self.counters.requests += 1
         try:
             async with asyncio.timeout(self.limits.request_seconds):
-                async with self._http.stream("GET", path, params=params) as response:
+                async with connection.stream("GET", path, params=params) as response:
                     body = await self._body(response)
         except TimeoutError:
             raise _Again(f"no whole answer within {self.limits.request_seconds:g} s") from None
@@ -215,9 +239,10 @@ class _Again(Exception):  # noqa: N818  # a signal inside this module, never rai
         self.pauses_everyone = pauses_everyone
 
 
-def _tls_context(base_url: str) -> ssl.SSLContext | bool:
+def _tls_context(base_url: str) -> ssl.SSLContext:
     # Loading the certificates takes longer than the whole idle sync of a local Linq, which needs none.
-    return False if base_url.startswith("http://") else ssl.create_default_context()
+    is_plain = base_url.startswith("http://")
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
 
 
 def _without_query(record: logging.LogRecord) -> bool:

@@ -148,6 +148,11 @@ class Memory:
             return False
         return are_current(str(found), present_names(self._client))
 
+    def is_empty(self, table: Table) -> bool:
+        """Whether the table holds no row, or does not exist."""
+        found = self._query(f"select 1 as one from {{{table.name}}} limit 1", table)
+        return found is None or not found.num_rows
+
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""
         return self._query(f"select * from {{{table.name}}} where 1 = 0", table) is not None

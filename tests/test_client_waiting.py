@@ -94,7 +94,13 @@ def test_a_429_also_pauses_requests_that_queue_for_the_pace() -> None:
     linq = FakeLinq.of(busy(Retry_After="10"), GOOD)
     get_all(linq, 9, concurrency=9, requests_per_second=10)
     assert [time for time in linq.times if 0.0 < time < 10.0] == []
-    assert all(later - sooner > 0.0989 for sooner, later in pairwise(linq.times))
+    # Two turns that nobody could use are made up for, and no more.
+    assert most_in_a_second(linq.times) <= 10 + 2.5
+
+
+def most_in_a_second(times: list[float]) -> int:
+    """How many requests were made in the second that had most."""
+    return max(sum(begin <= time < begin + 1 for time in times) for begin in times)
 
 
 def test_a_503_holds_back_only_its_own_request() -> None:
@@ -193,7 +199,9 @@ def test_the_pace_is_kept_by_all_requests_together_and_by_retries(rate: float) -
     linq = FakeLinq(lambda _request, number: httpx.Response(200, json={}) if number % 3 else httpx.Response(502))
     get_all(linq, 40, concurrency=16, requests_per_second=rate)
     assert len(linq.times) > 50
-    assert min(later - sooner for sooner, later in pairwise(linq.times)) >= 0.99 / rate
+    assert most_in_a_second(linq.times) <= max(1, 1.25 * rate + 1)
+    first = linq.times[: round(rate) + 1]
+    assert all(later - sooner >= 0.99 / rate for sooner, later in pairwise(first)), "nothing is made up for at first"
 
 
 BODY = b'{"data": [1]}'
