@@ -17,7 +17,8 @@ from typing import Any
 from tests.benchmarks.local_linq import LATENCY_SECONDS, REQUESTS_PER_SECOND, TOKEN
 
 ROOT = Path(__file__).parent.parent.parent
-PIPELINE = str(ROOT / "pipelines" / "linq_to_duckdb.py")
+PIPELINES = ROOT / "pipelines"
+PIPELINE = str(PIPELINES / "linq_to_duckdb.py")
 
 
 @dataclass
