@@ -150,8 +150,10 @@ class Memory:
 
     def is_empty(self, table: Table) -> bool:
         """Whether the table holds no row, or does not exist."""
-        found = self._query(f"select 1 as one from {{{table.name}}} limit 1", table)
-        return found is None or not found.num_rows
+        # No LIMIT, which SQL Server lacks, and no WHERE without a FROM, which BigQuery refuses.
+        sql = f"select case when exists (select 1 from {{{table.name}}}) then 1 else 0 end as has_rows"
+        found = self._query(sql, table)
+        return found is None or not found.column(0)[0].as_py()
 
     def is_stored(self, table: Table) -> bool:
         """Whether the table exists."""
