@@ -24,6 +24,7 @@ from linq_source import settings
 from linq_source.analytics.views import create_views
 from linq_source.comments import comment
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
+from linq_source.files import files_of
 from linq_source.shards import Shard
 from linq_source.sync import Sync
 from linq_source.webhook.event_loader import EventLoader
@@ -68,13 +69,21 @@ def load(
         )
         while not work.is_finished:
             loads += _commit(pipeline, make_source(), _file_format(target.destination))
-        dialect = pipeline.destination.capabilities().sqlglot_dialect
         if work.needs_views:
-            with pipeline.sql_client() as client:
-                work.summary.skipped += create_views(client, dialect or "")
-                comment(client, dialect)
+            work.summary.skipped += _make_views(pipeline)
     except Exception as error:
         raise plain(error, folder) from error
+
+
+def _make_views(pipeline: dlt.Pipeline) -> list[str]:
+    if files := files_of(pipeline):
+        files.write_views()
+        return []
+    dialect = pipeline.destination.capabilities().sqlglot_dialect
+    with pipeline.sql_client() as client:
+        skipped = create_views(client, dialect or "")
+        comment(client, dialect)
+    return skipped
 
 
 def apart(target: Target, name: str) -> Target:

@@ -1,4 +1,4 @@
-"""Any destination that dlt can merge into as the target of a sync: found by name, and locked on this machine."""
+"""Any destination that can mirror a list as the target of a sync: found by name, and locked on this machine."""
 
 import hashlib
 import tempfile
@@ -13,6 +13,7 @@ from linq_source import settings
 from linq_source.errors import ConfigurationError
 from linq_source.loading import Target
 from linq_source.shards import Shard
+from linq_source.strategies import strategy_of
 
 
 def warehouse_target(
@@ -21,21 +22,21 @@ def warehouse_target(
     """Return the target that `--destination` names, without asking anything of it; `how` are further fields.
 
     Raises ConfigurationError for a destination that dlt does not know, that nothing installed can reach, or that
-    cannot delete and insert in one merge.
+    can neither delete and insert in one merge nor keep files.
     """
     try:
         destination: Any = Destination.from_reference(name)
-        strategies = destination.capabilities().supported_merge_strategies or []
+        strategy = strategy_of(destination)
     except (UnknownDestinationModule, ValueError):
         raise ConfigurationError(f"--destination {name}: dlt knows no such destination. Try postgres.") from None
     except (MissingDependencyException, ImportError):
         raise ConfigurationError(
             f"--destination {name}: what reaches it is not installed: pip install 'dlt[{name}]' beside linq-source."
         ) from None
-    if "delete-insert" not in strategies:
+    if strategy is None:
         raise ConfigurationError(
-            f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), so its tables "
-            "would not mirror Linq. Choose a database or warehouse."
+            f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), and it keeps no "
+            "files either, so its tables would not mirror Linq. Choose a database or warehouse, or filesystem."
         )
     if shard and destination.destination_type.rpartition(".")[2] == "duckdb":
         raise ConfigurationError("--shard: a DuckDB file takes one writing process, which reads all numbers too.")

@@ -37,6 +37,8 @@ class Store(Warehouse, ABC):
 
     destination: ClassVar[str]
     """Its name, as --destination takes it."""
+    name: ClassVar[str] = ""
+    """What its tests are called by, where several stores have one destination."""
     packages: ClassVar[tuple[str, ...]]
     """The modules without which there is no such store."""
     has_views: ClassVar[bool] = True
