@@ -76,9 +76,7 @@ class FileDataset:
         """Return a DuckDB of its own in which each table that holds a completed load is a view."""
         connection = duckdb.connect(":memory:")
         if not self._is_local:
-            # What writes also reads: dlt's own credentials, and no extension of DuckDB's.
-            connection.register_filesystem(self._filesystem)
-        connection.execute("set parquet_metadata_cache = true")
+            connection.register_filesystem(self._reading())
         for statement in self._place():
             connection.execute(statement)
         if self._filesystem.glob(f"{self.folder}/_dlt_loads/*.jsonl"):
@@ -102,12 +100,18 @@ class FileDataset:
             script = self._script(self._present(connection))
         self._filesystem.write_text(f"{self.folder}/{VIEWS_FILE}", script, encoding="utf-8")
 
+    def _reading(self) -> Any:
+        """Return what dlt writes with, such that it asks once for what is there: no extension of DuckDB is needed."""
+        how = self._filesystem.storage_options | {"use_listings_cache": True, "skip_instance_cache": True}
+        return type(self._filesystem)(*self._filesystem.storage_args, **how)
+
     def _place(self) -> list[str]:
         name, folder = self.name.replace('"', '""'), self.folder.replace("'", "''")
         return [
             f'create schema if not exists "{name}"',
             f'use "{name}"',
             f"set variable linq_dataset = '{folder}'",
+            "set parquet_metadata_cache = true",
         ]
 
     def _present(self, connection: duckdb.DuckDBPyConnection) -> list[Table]:

@@ -3,13 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import count
+from typing import Any, ClassVar
 
 import duckdb
 
 from linq_source.event_tables import ALL_TABLES
 from linq_source.files import VIEWS_FILE
 from tests.destinations.store import DATASET, Environment, Store
+from tests.s3_server import KEY, VALUE, filesystem, running_s3, settings
+
+_buckets = count(1)
 
 
 class Filesystem(Store):
@@ -23,19 +27,23 @@ class Filesystem(Store):
     def environment(self) -> Environment:
         return {"DESTINATION__FILESYSTEM__BUCKET_URL": self.folder.as_uri()}
 
-    def views(self) -> str:
-        """The text of the file of views."""
-        return (self.folder / DATASET / VIEWS_FILE).read_text()
-
     def files(self) -> dict[str, bytes]:
         """Every file below the dataset's folder, by its path there."""
         folder = self.folder / DATASET
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
+    def views(self) -> str:
+        """The text of the file of views."""
+        return self.files()[VIEWS_FILE].decode()
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Give a new DuckDB what it needs to reach the files."""
+
     @contextmanager
     def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect() as connection:
             connection.execute("set timezone = 'UTC'")
+            self.prepare(connection)
             connection.execute(self.views())
             yield connection
 
@@ -56,3 +64,41 @@ class Filesystem(Store):
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         return {path: [(hashlib.sha256(content).hexdigest(),)] for path, content in self.files().items()}
+
+
+class S3(Filesystem):
+    """A bucket of this test's own on an S3 server; DuckDB reads it with its own extension, as an analyst's does."""
+
+    name = "filesystem-s3"
+    packages = ("s3fs", "moto", "duckdb_extensions", "duckdb_extension_httpfs")
+    url: ClassVar[str]
+
+    @classmethod
+    @contextmanager
+    def prepared(cls) -> Iterator[None]:
+        with running_s3("first") as cls.url:
+            yield
+
+    def environment(self) -> Environment:
+        self.bucket = f"bucket-{next(_buckets)}"
+        self._s3 = filesystem(self.url)
+        self._s3.mkdir(self.bucket)
+        return {"DESTINATION__FILESYSTEM__BUCKET_URL": f"s3://{self.bucket}/linq", **settings(self.url)}
+
+    def files(self) -> dict[str, bytes]:
+        folder = f"{self.bucket}/linq/{DATASET}/"
+        return {path.removeprefix(folder): self._s3.cat_file(path) for path in self._s3.find(folder)}
+
+    def views(self) -> str:
+        text: str = self._s3.read_text(f"{self.bucket}/linq/{DATASET}/{VIEWS_FILE}")
+        return text
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        from duckdb_extensions import import_extension
+
+        import_extension("httpfs", con=connection)
+        host = self.url.removeprefix("http://")
+        connection.execute(
+            f"create secret (type s3, key_id '{KEY}', secret '{VALUE}', endpoint '{host}', url_style 'path', "
+            "use_ssl false, region 'us-east-1')"
+        )
