@@ -1,6 +1,7 @@
 """`python -m tests.destinations.environments [NAME ...]`: each destination's tests, in an environment of its own.
 
-What plays Snowflake and BigQuery here, and what reads a lake or a bucket, want versions of packages that exclude each other's.
+What plays Snowflake and BigQuery here, and what reads a lake or a bucket, want versions of packages that exclude
+each other's.
 """
 
 import os
