@@ -7,11 +7,11 @@
 Files of a load that was not completed are never opened, since a copy that was killed leaves half a file.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import dlt
 import duckdb
+import pyarrow as pa
 from dlt.common.destination.client import DEFAULT_FILE_LAYOUT
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
@@ -20,8 +20,9 @@ from linq_source.analytics.views import DIALECT, statements
 from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
 from linq_source.memory import Memory
-from linq_source.strategies import strategy_of
-from linq_source.tables import Departure, Table
+from linq_source.open_tables import MARKS, parquet_files, scan
+from linq_source.strategies import keeps_files, strategy_of
+from linq_source.tables import TEXT, Departure, Table
 
 VIEWS_FILE = "views.sql"
 
@@ -47,13 +48,15 @@ set variable linq_files = (
     where regexp_extract(file, '([0-9]+\\.[0-9]+)\\.[^/]*$', 1) in (select load_id from _dlt_loads where status = 0)
 )"""
 
-_LATEST = """\
-create or replace view "{name}" as select * from (
+_NO_LOADS = "create table _dlt_loads (load_id varchar, schema_name varchar, status bigint, inserted_at timestamptz)"
+
+_NEWEST = """\
+(
     select * from read_parquet(
         list_filter(getvariable('linq_files'), lambda file: contains(file, '/{name}/')), union_by_name = true
     )
     qualify row_number() over (partition by {key} order by _dlt_load_id desc) = 1
-){condition}"""
+)"""
 
 
 class FileDataset:
@@ -67,63 +70,80 @@ class FileDataset:
                 f"layout only. Remove it, which means {DEFAULT_FILE_LAYOUT}."
             )
         self.name: str = client.dataset_name
+        self.formats: dict[str, str | None] = {}
+        """The tables that were there when a connection was made, each with its format; None where it is plain."""
+        self._client = client
         self._filesystem = client.fs_client
         self._is_local = client.is_local_filesystem
         folder = str(client.dataset_path if self._is_local else client.make_remote_url(client.dataset_path))
         self.folder = folder.rstrip("/")
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB of its own in which each table that holds a completed load is a view."""
+        """Return a DuckDB of its own in which each table is a view."""
         connection = duckdb.connect(":memory:")
+        filesystem = self._reading()
         if not self._is_local:
-            connection.register_filesystem(self._reading())
-        for statement in self._place():
+            connection.register_filesystem(filesystem)
+        has_loads = filesystem.glob(f"{self.folder}/_dlt_loads/*.jsonl")
+        for statement in [*self._place(), _LOADS if has_loads else _NO_LOADS, _FILES]:
             connection.execute(statement)
-        if self._filesystem.glob(f"{self.folder}/_dlt_loads/*.jsonl"):
-            connection.execute(_LOADS)
-            connection.execute(_FILES)
-            for statement in _latest(self._present(connection)):
-                connection.execute(statement)
+        self.formats = self._present(connection, filesystem)
+        for name, table_format in self.formats.items():
+            rows = self._rows_now(connection, name) if table_format else _newest(ALL_TABLES[name])
+            connection.execute(_view(ALL_TABLES[name], rows))
         return connection
 
-    def views_are_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        """Whether the file of views is the one that would be written."""
+    def views_are_current(self) -> bool:
+        """Whether the file of views is the one that would be written; after a connection was made."""
         try:
             found = self._filesystem.read_text(f"{self.folder}/{VIEWS_FILE}", encoding="utf-8")
         except FileNotFoundError:
             return False
-        return bool(found == self._script(self._present(connection)))
+        return bool(found == self._script())
 
     def write_views(self) -> None:
         """Write the file that shows all tables and views in DuckDB."""
-        with self.connect() as connection:
-            script = self._script(self._present(connection))
-        self._filesystem.write_text(f"{self.folder}/{VIEWS_FILE}", script, encoding="utf-8")
+        self.connect().close()
+        self._filesystem.write_text(f"{self.folder}/{VIEWS_FILE}", self._script(), encoding="utf-8")
 
     def _reading(self) -> Any:
         """Return what dlt writes with, such that it asks once for what is there: no extension of DuckDB is needed."""
         how = self._filesystem.storage_options | {"use_listings_cache": True, "skip_instance_cache": True}
         return type(self._filesystem)(*self._filesystem.storage_args, **how)
 
+    def _rows_now(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
+        """Return what reads a table that has a log of its own, as it is now."""
+        location = self._client.make_remote_url(self._client.pathlib.join(self._client.dataset_path, name))
+        if files := parquet_files(location, self._client):
+            return f"read_parquet([{', '.join(map(_literal, files))}], union_by_name = true)"
+        nothing = ALL_TABLES[name].schema.append(pa.field("_dlt_load_id", TEXT)).empty_table()
+        connection.register(f"no {name}", nothing)
+        return f'temp."no {name}"'
+
     def _place(self) -> list[str]:
-        name, folder = self.name.replace('"', '""'), self.folder.replace("'", "''")
+        name = self.name.replace('"', '""')
         return [
             f'create schema if not exists "{name}"',
             f'use "{name}"',
-            f"set variable linq_dataset = '{folder}'",
+            f"set variable linq_dataset = {_literal(self.folder)}",
             "set parquet_metadata_cache = true",
         ]
 
-    def _present(self, connection: duckdb.DuckDBPyConnection) -> list[Table]:
-        """Return the tables of which a completed load has left a file."""
+    def _present(self, connection: duckdb.DuckDBPyConnection, filesystem: Any) -> dict[str, str | None]:
+        """Return the tables of which a completed load has left a file, or that have a log of their own."""
         files: Any = connection.execute("select getvariable('linq_files')").fetchone()
-        names = {file.rsplit("/", 2)[1] for file in files[0] or []}
-        return [table for name, table in ALL_TABLES.items() if name in names]
+        found: dict[str, str | None] = {file.rsplit("/", 2)[1]: None for file in files[0]}
+        for table_format, mark in MARKS.items():
+            found |= {path.rsplit("/", 3)[1]: table_format for path in filesystem.glob(f"{self.folder}/*/{mark}")}
+        return {name: found[name] for name in ALL_TABLES if name in found}
 
-    def _script(self, present: Iterable[Table]) -> str:
-        present = list(present)
-        views = statements({"_dlt_loads", *(table.name for table in present)}, self.name, DIALECT)
-        return _HEADER + "".join(f"{each};\n" for each in [*self._place(), _LOADS, _FILES, *_latest(present), *views])
+    def _script(self) -> str:
+        tables = [
+            _view(ALL_TABLES[name], scan(table_format, name) if table_format else _newest(ALL_TABLES[name]))
+            for name, table_format in self.formats.items()
+        ]
+        views = statements({"_dlt_loads", *self.formats}, self.name, DIALECT)
+        return _HEADER + "".join(f"{each};\n" for each in [*self._place(), _LOADS, _FILES, *tables, *views])
 
 
 class FileMemory(Memory):
@@ -132,11 +152,25 @@ class FileMemory(Memory):
     def __init__(self, dataset: FileDataset, *how: Any) -> None:
         super().__init__(lambda: _Client(dataset), *how)
         self._dataset = dataset
+        self._written: tuple[str | None, ...] = ()
+
+    def __enter__(self) -> Self:
+        entered = super().__enter__()
+        for table_format in self._written:
+            if others := set(self._dataset.formats.values()) - {table_format}:
+                raise ConfigurationError(
+                    f"The tables in {self._dataset.folder} are kept {_spoken(others.pop())}, and were to be written "
+                    f"{_spoken(table_format)}: set --table-format to what they are, or name another --dataset."
+                )
+        return entered
+
+    def will_be_written(self, table_format: str | None) -> None:
+        """Have ConfigurationError raised, when it is entered, where the tables are kept in another format."""
+        self._written = (table_format,)
 
     def has_current_views(self) -> bool:
         """Whether the file of views is the one that this version writes."""
-        assert self._client, "Memory is read only while it is entered"
-        return self._dataset.views_are_current(self._client.native_connection)
+        return self._dataset.views_are_current()
 
 
 class _Client(DuckDbSqlClient):
@@ -157,19 +191,25 @@ class _Client(DuckDbSqlClient):
 
 
 def files_of(pipeline: dlt.Pipeline) -> FileDataset | None:
-    """Return the dataset of a pipeline if its rows are appended to files, else None."""
-    if strategy_of(pipeline.destination) != "append":
+    """Return the dataset of a pipeline if it is a folder of files, else None."""
+    if strategy_of(pipeline.destination) == "delete-insert" or not keeps_files(pipeline.destination):
         return None
     return FileDataset(pipeline.destination_client())
 
 
-def _latest(present: Iterable[Table]) -> list[str]:
-    """Return the statements that show of each table the newest row of each key, unless that tells of a removal."""
-    return [
-        _LATEST.format(
-            name=table.name,
-            key=", ".join(table.key),
-            condition=" where is_removed is not true" if table.departure is Departure.REMOVED else "",
-        )
-        for table in present
-    ]
+def _newest(table: Table) -> str:
+    return _NEWEST.format(name=table.name, key=", ".join(table.key))
+
+
+def _view(table: Table, rows: str) -> str:
+    """Return the statement that shows a table: `rows`, but for those that tell of a removal."""
+    condition = " where is_removed is not true" if table.departure is Departure.REMOVED else ""
+    return f'create or replace view "{table.name}" as select * from {rows}{condition}'
+
+
+def _spoken(table_format: str | None) -> str:
+    return f"as {table_format} tables" if table_format else "as plain Parquet"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -49,6 +49,8 @@ class Target:
     shard: Shard | None = None
     """The shard that is written, where several processes write at once."""
     pipeline_name: str = settings.PIPELINE_NAME
+    table_format: str | None = None
+    """dlt's name of how tables are kept in files, like delta; None where they are plain, or in a database."""
     commit_every: int = settings.COMMIT_EVERY
     """Messages that a killed run repeats at most; about two fifths as many make one commit."""
     max_minutes: float | None = None
@@ -68,7 +70,7 @@ def load(
             pipelines_dir=str(folder),
         )
         while not work.is_finished:
-            loads += _commit(pipeline, make_source(), _file_format(target.destination))
+            loads += _commit(pipeline, make_source(), target)
         if work.needs_views:
             work.summary.skipped += _make_views(pipeline)
     except Exception as error:
@@ -96,9 +98,13 @@ def apart(target: Target, name: str) -> Target:
     return replace(target, destination=destination, pipeline_name=f"{target.pipeline_name}_{name}")
 
 
-def _commit(pipeline: dlt.Pipeline, source: DltSource, file_format: Any) -> list[str]:
+def _commit(pipeline: dlt.Pipeline, source: DltSource, target: Target) -> list[str]:
     """Run a source once. A race with another process that creates the same tables or columns is run again."""
-    step: Callable[[], Any] = partial(pipeline.run, source, loader_file_format=file_format)
+    how: dict[str, Any] = {
+        "loader_file_format": _file_format(target.destination),
+        "table_format": target.table_format,
+    }
+    step: Callable[[], Any] = partial(pipeline.run, source, **how)
     is_race = retry_schema_update()
     for attempt in range(_RACES):
         try:

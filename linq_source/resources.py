@@ -1,7 +1,7 @@
 """The dlt resources: one for each table, all fed by one unselected parent that reads Linq once for all of them."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -49,13 +49,22 @@ def open_memory() -> Memory:
     """Return the memory of the pipeline that is running; its destination is written as it allows from now on."""
     pipeline = dlt.current.pipeline()
     _prepare(pipeline.destination)
-    strategy = strategy_of(pipeline.destination)
+    resources = dlt.current.source().selected_resources
+    formats = {resource.table_format for name, resource in resources.items() if name in ALL_TABLES}
+    if len(formats) > 1:
+        raise ConfigurationError("The tables are to be written in several formats: set one table_format for all.")
+    table_format: Any = next(iter(formats), None)
+    strategy = strategy_of(pipeline.destination, table_format)
     if strategy is None:
-        raise ConfigurationError(f"{pipeline.destination.destination_name} cannot replace rows: choose a database.")
-    for name, resource in dlt.current.source().selected_resources.items():
+        kind = f"tables of the format {table_format}" if table_format else "rows"
+        raise ConfigurationError(f"{pipeline.destination.destination_name} cannot replace {kind}: choose a database.")
+    for name, resource in resources.items():
         if strategy != "delete-insert" and name in ALL_TABLES:
             resource.apply_hints(**_writing_hints(ALL_TABLES[name], strategy))
-    return memory_of(pipeline)
+    memory = memory_of(pipeline)
+    if isinstance(memory, FileMemory):
+        memory.will_be_written(table_format)
+    return memory
 
 
 def memory_of(pipeline: dlt.Pipeline) -> Memory:
@@ -123,8 +132,12 @@ def _takes_json(capabilities: Any, file_format: str) -> bool:
 
 
 def _transformer(table: Table, parent: DltResource) -> DltResource:
+    seen: set[tuple[Any, ...]] = set()
+
     def rows(batch: Batch) -> Iterator[Any]:
         if (found := batch.get(table.name)) is not None:
+            if _is_upserted(dlt.current.resource()):
+                found = _once(found, table.key, seen)
             yield _with_load_id(found)
 
     rows.__doc__ = table.description
@@ -137,6 +150,18 @@ def _transformer(table: Table, parent: DltResource) -> DltResource:
         columns=column_hints(table),
     )
     return resource
+
+
+def _is_upserted(resource: DltResource) -> bool:
+    disposition: Any = resource.write_disposition
+    return isinstance(disposition, dict) and disposition.get("strategy") == "upsert"
+
+
+def _once(table: pa.Table, key: Sequence[str], seen: set[tuple[Any, ...]]) -> pa.Table:
+    """Return the rows whose keys were not seen in this load: an upsert refuses a key that comes twice."""
+    keys = zip(*(table[name].to_pylist() for name in key), strict=True)
+    is_new = [each not in seen and not seen.add(each) for each in keys]  # type: ignore[func-returns-value]
+    return table if all(is_new) else table.filter(pa.array(is_new, type=pa.bool_()))
 
 
 def _writing_hints(table: Table, strategy: Strategy) -> dict[str, Any]:

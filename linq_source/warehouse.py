@@ -17,7 +17,12 @@ from linq_source.strategies import strategy_of
 
 
 def warehouse_target(
-    name: str, dataset_name: str = settings.DATASET_NAME, *, shard: Shard | None = None, **how: Any
+    name: str,
+    dataset_name: str = settings.DATASET_NAME,
+    *,
+    shard: Shard | None = None,
+    table_format: str | None = None,
+    **how: Any,
 ) -> Target:
     """Return the target that `--destination` names, without asking anything of it; `how` are further fields.
 
@@ -26,13 +31,17 @@ def warehouse_target(
     """
     try:
         destination: Any = Destination.from_reference(name)
-        strategy = strategy_of(destination)
+        strategy = strategy_of(destination, table_format)
     except (UnknownDestinationModule, ValueError):
         raise ConfigurationError(f"--destination {name}: dlt knows no such destination. Try postgres.") from None
     except (MissingDependencyException, ImportError):
         raise ConfigurationError(
             f"--destination {name}: what reaches it is not installed: pip install 'dlt[{name}]' beside linq-source."
         ) from None
+    if strategy is None and table_format:
+        raise ConfigurationError(
+            f"--table-format {table_format}: --destination {name} has none that we can mirror in."
+        )
     if strategy is None:
         raise ConfigurationError(
             f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), and it keeps no "
@@ -40,8 +49,13 @@ def warehouse_target(
         )
     if shard and destination.destination_type.rpartition(".")[2] == "duckdb":
         raise ConfigurationError("--shard: a DuckDB file takes one writing process, which reads all numbers too.")
+    if shard and table_format:
+        raise ConfigurationError(
+            f"--shard: tables of the format {table_format} take one writing process. Plain files take several."
+        )
     lock_path = _lock_path(name, dataset_name, shard)
-    return Target(destination=destination, dataset_name=dataset_name, shard=shard, lock_path=lock_path, **how)
+    where: dict[str, Any] = {"dataset_name": dataset_name, "lock_path": lock_path}
+    return Target(destination=destination, shard=shard, table_format=table_format, **where, **how)
 
 
 def _lock_path(name: str, dataset_name: str, shard: Shard | None) -> Path:

@@ -23,6 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--shard", metavar="K/N", help="one of N processes that run side by side: this one is the Kth"
     )
+    parser.add_argument(
+        "--table-format", choices=("delta",), help="how --destination filesystem keeps tables [plain Parquet]"
+    )
     options = parser.parse_args(arguments)
 
     # Imported late, so that --help and wrong options answer at once.
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if shard and not shard.is_first:
         options.events = None  # the first shard loads them for all
     how = {"commit_every": options.commit_every, "max_minutes": options.max_minutes, "shard": shard}
-    target = warehouse_target(options.destination, options.dataset, **how)
+    target = warehouse_target(options.destination, options.dataset, table_format=options.table_format, **how)
     where = f"{options.destination}, dataset {options.dataset}" + (f", shard {shard}" if shard else "")
     return sync_command.run(options, target, where, shard=shard)
 

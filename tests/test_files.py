@@ -133,6 +133,35 @@ def test_the_doctor_and_the_audit_read_files(
     assert audit(client, warehouse_target("filesystem").destination, repair=False).exit_code == 3
 
 
+def test_plain_files_are_not_written_as_delta_tables(serve: Serve, store: Filesystem) -> None:
+    linq = serve(small_world(chats=1, messages=5))
+    store.sync(linq)
+    before = store.everything()
+    with pytest.raises(ConfigurationError, match="are kept as plain Parquet, and were to be written as delta tables"):
+        store.sync(linq, target={"table_format": "delta"})
+    assert store.everything() == before
+
+
+def test_a_filesystem_of_delta_tables_is_not_written_as_plain_files(serve: Serve, store: Filesystem) -> None:
+    pytest.importorskip("deltalake")
+    linq = serve(small_world(chats=1, messages=5))
+    store.sync(linq, target={"table_format": "delta"})
+    before = store.everything()
+    with pytest.raises(ConfigurationError, match="are kept as delta tables, and were to be written as plain Parquet"):
+        store.sync(linq)
+    assert store.everything() == before
+    assert store.sync(linq, target={"table_format": "delta"}).loads == []
+
+
+def test_a_table_format_is_refused_where_it_cannot_mirror() -> None:
+    with pytest.raises(ConfigurationError, match="--table-format delta"):
+        warehouse_target("postgres", table_format="delta")
+    with pytest.raises(ConfigurationError, match="--table-format nonsense"):
+        warehouse_target("filesystem", table_format="nonsense")
+    with pytest.raises(ConfigurationError, match="--shard"):
+        warehouse_target("filesystem", table_format="delta", shard=Shard.parse("1/2"))
+
+
 def test_a_layout_that_hides_the_load_is_refused(
     serve: Serve, store: Filesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

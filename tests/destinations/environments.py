@@ -20,7 +20,7 @@ TESTED_WITH = ("pytest>=8.3", "pytest-timeout>=2.3")
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("dlt[sqlalchemy]>=1.31,<1.32", "sqlalchemy==2.1.9"),
     "filesystem": (
-        "dlt[s3]>=1.31,<1.32",
+        "dlt[s3,deltalake]>=1.31,<1.32",
         "duckdb==1.5.5",
         "duckdb-extensions==1.5.5",
         "duckdb-extension-httpfs==1.5.5",
@@ -52,7 +52,16 @@ def main(names: Sequence[str]) -> int:
             install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
             subprocess.run([*install, "-e", str(ROOT), *ENVIRONMENTS[name], *TESTED_WITH], check=True)
             # The emulator of BigQuery brings fixtures for pytest that want Docker.
-            tests = ["tests/test_destinations.py", "-p", "no:bqemulator", "-p", "no:cacheprovider", "-k", name]
+            tests = [
+                "tests/test_destinations.py",
+                "tests/test_files.py",
+                "-p",
+                "no:bqemulator",
+                "-p",
+                "no:cacheprovider",
+                "-k",
+                name,
+            ]
             done = subprocess.run(
                 [python, "-m", "pytest", *tests], cwd=ROOT, env=os.environ | {REQUIRED: name}, check=False
             )

@@ -1,6 +1,7 @@
 """Plain Parquet files in a folder, read as an analyst does: through the file of views beside them."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -10,6 +11,7 @@ import duckdb
 
 from linq_source.event_tables import ALL_TABLES
 from linq_source.files import VIEWS_FILE
+from linq_source.loading import Target
 from tests.destinations.store import DATASET, Environment, Store
 from tests.s3_server import KEY, VALUE, filesystem, running_s3, settings
 
@@ -21,8 +23,16 @@ class Filesystem(Store):
 
     destination = "filesystem"
     name = "filesystem"
+    table_format: ClassVar[str | None] = None
     packages = ()
     can_be_killed = True
+
+    @classmethod
+    def options(cls) -> list[str]:
+        return ["--table-format", cls.table_format] if cls.table_format else []
+
+    def target(self, **options: Any) -> Target:
+        return super().target(**{"table_format": self.table_format} | options)
 
     def environment(self) -> Environment:
         return {"DESTINATION__FILESYSTEM__BUCKET_URL": self.folder.as_uri()}
@@ -102,3 +112,47 @@ class S3(Filesystem):
             f"create secret (type s3, key_id '{KEY}', secret '{VALUE}', endpoint '{host}', url_style 'path', "
             "use_ssl false, region 'us-east-1')"
         )
+
+
+class Delta(Filesystem):
+    """Delta tables in a folder; Delta's own library stands in for DuckDB's extension, which is no package."""
+
+    name = "filesystem-delta"
+    packages = ("deltalake",)
+    table_format = "delta"
+
+    def delta_table(self, name: str) -> Any:
+        """A table, as Delta's library has it."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(str(self.folder / DATASET / name))
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().prepare(connection)
+        for name in re.findall(_DELTA_SCAN, super().views()):
+            connection.register(f"delta {name}", self.delta_table(name).to_pyarrow_table())
+
+    def views(self) -> str:
+        return re.sub(_DELTA_SCAN, r'temp."delta \1"', super().views())
+
+
+_DELTA_SCAN = r"delta_scan\(getvariable\('linq_dataset'\) \|\| '/(\w+)'\)"
+
+
+class DeltaS3(Delta, S3):
+    """Delta tables in a bucket."""
+
+    name = "filesystem-delta-s3"
+    packages = ("deltalake", *S3.packages)
+
+    def delta_table(self, name: str) -> Any:
+        from deltalake import DeltaTable
+
+        options = {
+            "aws_access_key_id": KEY,
+            "aws_secret_access_key": VALUE,
+            "aws_region": "us-east-1",
+            "aws_endpoint_url": self.url,
+            "aws_allow_http": "true",
+        }
+        return DeltaTable(f"s3://{self.bucket}/linq/{DATASET}/{name}", storage_options=options)

@@ -55,6 +55,11 @@ class Store(Warehouse, ABC):
         """What is entered once for all its tests."""
         return None
 
+    @classmethod
+    def options(cls) -> list[str]:
+        """What the command needs beside the destination's name."""
+        return []
+
     @abstractmethod
     def environment(self) -> Environment:
         """The settings of dlt under which the destination is reached."""
