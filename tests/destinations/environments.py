@@ -24,6 +24,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
         "duckdb==1.5.5",
         "duckdb-extensions==1.5.5",
         "duckdb-extension-httpfs==1.5.5",
+        "duckdb-extension-delta==1.5.5",
         "moto[s3]>=5,<6",
         "flask>=3",
         "flask-cors>=4",

@@ -1,7 +1,6 @@
 """Plain Parquet files in a folder, read as an analyst does: through the file of views beside them."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -115,44 +114,21 @@ class S3(Filesystem):
 
 
 class Delta(Filesystem):
-    """Delta tables in a folder; Delta's own library stands in for DuckDB's extension, which is no package."""
+    """Delta tables in a folder, read with DuckDB's extension."""
 
     name = "filesystem-delta"
-    packages = ("deltalake",)
+    packages = ("deltalake", "duckdb_extensions", "duckdb_extension_delta")
     table_format = "delta"
 
-    def delta_table(self, name: str) -> Any:
-        """A table, as Delta's library has it."""
-        from deltalake import DeltaTable
-
-        return DeltaTable(str(self.folder / DATASET / name))
-
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        from duckdb_extensions import import_extension
+
         super().prepare(connection)
-        for name in re.findall(_DELTA_SCAN, super().views()):
-            connection.register(f"delta {name}", self.delta_table(name).to_pyarrow_table())
-
-    def views(self) -> str:
-        return re.sub(_DELTA_SCAN, r'temp."delta \1"', super().views())
-
-
-_DELTA_SCAN = r"delta_scan\(getvariable\('linq_dataset'\) \|\| '/(\w+)'\)"
+        import_extension("delta", con=connection)
 
 
 class DeltaS3(Delta, S3):
     """Delta tables in a bucket."""
 
     name = "filesystem-delta-s3"
-    packages = ("deltalake", *S3.packages)
-
-    def delta_table(self, name: str) -> Any:
-        from deltalake import DeltaTable
-
-        options = {
-            "aws_access_key_id": KEY,
-            "aws_secret_access_key": VALUE,
-            "aws_region": "us-east-1",
-            "aws_endpoint_url": self.url,
-            "aws_allow_http": "true",
-        }
-        return DeltaTable(f"s3://{self.bucket}/linq/{DATASET}/{name}", storage_options=options)
+    packages = (*Delta.packages, *S3.packages)
