@@ -20,7 +20,7 @@ from linq_source.analytics.views import DIALECT, statements
 from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
 from linq_source.memory import Memory
-from linq_source.open_tables import MARKS, parquet_files, scan
+from linq_source.open_tables import MARKS, SETTINGS, parquet_files, scan
 from linq_source.strategies import keeps_files, strategy_of
 from linq_source.tables import TEXT, Departure, Table
 
@@ -89,7 +89,7 @@ class FileDataset:
             connection.execute(statement)
         self.formats = self._present(connection, filesystem)
         for name, table_format in self.formats.items():
-            rows = self._rows_now(connection, name) if table_format else _newest(ALL_TABLES[name])
+            rows = self._rows_now(connection, name, table_format) if table_format else _newest(ALL_TABLES[name])
             connection.execute(_view(ALL_TABLES[name], rows))
         return connection
 
@@ -111,10 +111,10 @@ class FileDataset:
         how = self._filesystem.storage_options | {"use_listings_cache": True, "skip_instance_cache": True}
         return type(self._filesystem)(*self._filesystem.storage_args, **how)
 
-    def _rows_now(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    def _rows_now(self, connection: duckdb.DuckDBPyConnection, name: str, table_format: str) -> str:
         """Return what reads a table that has a log of its own, as it is now."""
         location = self._client.make_remote_url(self._client.pathlib.join(self._client.dataset_path, name))
-        if files := parquet_files(location, self._client):
+        if files := parquet_files(table_format, location, self._client):
             return f"read_parquet([{', '.join(map(_literal, files))}], union_by_name = true)"
         nothing = ALL_TABLES[name].schema.append(pa.field("_dlt_load_id", TEXT)).empty_table()
         connection.register(f"no {name}", nothing)
@@ -142,8 +142,10 @@ class FileDataset:
             _view(ALL_TABLES[name], scan(table_format, name) if table_format else _newest(ALL_TABLES[name]))
             for name, table_format in self.formats.items()
         ]
+        settings = [SETTINGS[each] for each in sorted(set(map(str, self.formats.values()))) if each in SETTINGS]
         views = statements({"_dlt_loads", *self.formats}, self.name, DIALECT)
-        return _HEADER + "".join(f"{each};\n" for each in [*self._place(), _LOADS, _FILES, *tables, *views])
+        parts = [*self._place(), *settings, _LOADS, _FILES, *tables, *views]
+        return _HEADER + "".join(f"{each};\n" for each in parts)
 
 
 class FileMemory(Memory):

@@ -17,6 +17,7 @@ from linq_source.event_tables import ALL_TABLES
 from linq_source.extras import ARROW_TYPES, ExtraColumns
 from linq_source.files import FileMemory, files_of
 from linq_source.memory import Memory
+from linq_source.open_tables import check_format
 from linq_source.rows import Batch
 from linq_source.strategies import Strategy, strategy_of
 from linq_source.sync import Sync
@@ -54,6 +55,7 @@ def open_memory() -> Memory:
     if len(formats) > 1:
         raise ConfigurationError("The tables are to be written in several formats: set one table_format for all.")
     table_format: Any = next(iter(formats), None)
+    check_format(table_format)
     strategy = strategy_of(pipeline.destination, table_format)
     if strategy is None:
         kind = f"tables of the format {table_format}" if table_format else "rows"

@@ -12,6 +12,7 @@ from dlt.common.exceptions import MissingDependencyException
 from linq_source import settings
 from linq_source.errors import ConfigurationError
 from linq_source.loading import Target
+from linq_source.open_tables import check_format
 from linq_source.shards import Shard
 from linq_source.strategies import strategy_of
 
@@ -53,6 +54,7 @@ def warehouse_target(
         raise ConfigurationError(
             f"--shard: tables of the format {table_format} take one writing process. Plain files take several."
         )
+    check_format(table_format)
     lock_path = _lock_path(name, dataset_name, shard)
     where: dict[str, Any] = {"dataset_name": dataset_name, "lock_path": lock_path}
     return Target(destination=destination, shard=shard, table_format=table_format, **where, **how)

@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> int:
         "--shard", metavar="K/N", help="one of N processes that run side by side: this one is the Kth"
     )
     parser.add_argument(
-        "--table-format", choices=("delta",), help="how --destination filesystem keeps tables [plain Parquet]"
+        "--table-format",
+        choices=("delta", "iceberg"),
+        help="how --destination filesystem keeps tables [plain Parquet]",
     )
     options = parser.parse_args(arguments)
 

@@ -15,7 +15,7 @@ from linq_source.analytics.views import VERSION_VIEW, in_order
 from linq_source.simulator import Quirks, Recorder, Simulator
 from tests.destinations.bigquery import Bigquery
 from tests.destinations.ducklake import Ducklake
-from tests.destinations.filesystem import S3, Delta, DeltaS3, Filesystem
+from tests.destinations.filesystem import S3, Delta, DeltaS3, Filesystem, Iceberg, IcebergS3
 from tests.destinations.snowflake import Snowflake
 from tests.destinations.sqlite import Sqlite
 from tests.destinations.store import DATASET, Store, missing
@@ -25,7 +25,18 @@ from tests.support import OLD, ROOT, TOKEN, assert_mirrors, small_world
 
 Serve = Callable[..., Simulator]
 
-STORES: tuple[type[Store], ...] = (Filesystem, S3, Delta, DeltaS3, Sqlite, Ducklake, Snowflake, Bigquery)
+STORES: tuple[type[Store], ...] = (
+    Filesystem,
+    S3,
+    Delta,
+    DeltaS3,
+    Iceberg,
+    IcebergS3,
+    Sqlite,
+    Ducklake,
+    Snowflake,
+    Bigquery,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:implicitly coercing SELECT object"),  # dlt's, of SQLAlchemy

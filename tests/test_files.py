@@ -4,6 +4,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from linq_source.analytics.views import in_order
 from linq_source.audit import audit
 from linq_source.dlt_plugin import run_doctor
 from linq_source.errors import ConfigurationError
+from linq_source.open_tables import check_format
 from linq_source.shards import Shard
 from linq_source.simulator import Simulator
 from linq_source.source import make_sync
@@ -133,7 +135,8 @@ def test_the_doctor_and_the_audit_read_files(
     assert audit(client, warehouse_target("filesystem").destination, repair=False).exit_code == 3
 
 
-def test_plain_files_are_not_written_as_delta_tables(serve: Serve, store: Filesystem) -> None:
+def test_a_filesystem_of_plain_files_is_not_written_as_delta_tables(serve: Serve, store: Filesystem) -> None:
+    pytest.importorskip("deltalake")
     linq = serve(small_world(chats=1, messages=5))
     store.sync(linq)
     before = store.everything()
@@ -160,6 +163,25 @@ def test_a_table_format_is_refused_where_it_cannot_mirror() -> None:
         warehouse_target("filesystem", table_format="nonsense")
     with pytest.raises(ConfigurationError, match="--shard"):
         warehouse_target("filesystem", table_format="delta", shard=Shard.parse("1/2"))
+
+
+def test_what_writes_a_format_must_be_installed_and_must_not_fail_later() -> None:
+    installed = {"deltalake": "1.6.6", "pyiceberg": "0.9.1"}
+
+    def version_of(package: str) -> str:
+        if package not in installed:
+            raise metadata.PackageNotFoundError(package)
+        return installed[package]
+
+    check_format(None, version_of)
+    check_format("delta", version_of)
+    check_format("iceberg", version_of)
+    installed |= {"pyiceberg": "0.10.0"}
+    with pytest.raises(ConfigurationError, match=r"pip install 'dlt\[pyiceberg\]' 'pyiceberg<0.10'"):
+        check_format("iceberg", version_of)
+    installed.clear()
+    with pytest.raises(ConfigurationError, match="--table-format delta: deltalake is not installed: pip install"):
+        check_format("delta", version_of)
 
 
 def test_a_layout_that_hides_the_load_is_refused(

@@ -20,11 +20,14 @@ TESTED_WITH = ("pytest>=8.3", "pytest-timeout>=2.3")
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("dlt[sqlalchemy]>=1.31,<1.32", "sqlalchemy==2.1.9"),
     "filesystem": (
-        "dlt[s3,deltalake]>=1.31,<1.32",
+        "dlt[deltalake,pyiceberg,s3]>=1.31,<1.32",
         "duckdb==1.5.5",
         "duckdb-extensions==1.5.5",
         "duckdb-extension-httpfs==1.5.5",
         "duckdb-extension-delta==1.5.5",
+        "duckdb-extension-avro==1.5.5",
+        "duckdb-extension-iceberg==1.5.5",
+        "pyiceberg<0.10",
         "moto[s3]>=5,<6",
         "flask>=3",
         "flask-cors>=4",

@@ -132,3 +132,25 @@ class DeltaS3(Delta, S3):
 
     name = "filesystem-delta-s3"
     packages = (*Delta.packages, *S3.packages)
+
+
+class Iceberg(Filesystem):
+    """Iceberg tables in a folder, without a catalog, read with DuckDB's extension."""
+
+    name = "filesystem-iceberg"
+    packages = ("pyiceberg", "duckdb_extensions", "duckdb_extension_iceberg", "duckdb_extension_avro")
+    table_format = "iceberg"
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        from duckdb_extensions import import_extension
+
+        super().prepare(connection)
+        import_extension("avro", con=connection)
+        import_extension("iceberg", con=connection)
+
+
+class IcebergS3(Iceberg, S3):
+    """Iceberg tables in a bucket."""
+
+    name = "filesystem-iceberg-s3"
+    packages = (*Iceberg.packages, *S3.packages)
