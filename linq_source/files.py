@@ -7,6 +7,8 @@
 Files of a load that was not completed are never opened, since a copy that was killed leaves half a file.
 """
 
+import json
+from pathlib import Path
 from typing import Any, Self
 
 import dlt
@@ -92,6 +94,18 @@ class FileDataset:
             rows = self._rows_now(connection, name, table_format) if table_format else _newest(ALL_TABLES[name])
             connection.execute(_view(ALL_TABLES[name], rows))
         return connection
+
+    def remove_torn_files(self) -> None:
+        """Remove what a kill or a full disk left half written of dlt's schemas and states: it would fail on them.
+
+        An object store has none, since it takes a file whole or not at all.
+        """
+        for name in ("_dlt_version", "_dlt_pipeline_state") if self._is_local else ():
+            for path in Path(self.folder, name).glob("*.jsonl"):
+                try:
+                    json.loads(path.read_bytes())
+                except ValueError:
+                    path.unlink(missing_ok=True)
 
     def views_are_current(self) -> bool:
         """Whether the file of views is the one that would be written; after a connection was made."""

@@ -69,6 +69,8 @@ def load(
             dataset_name=target.dataset_name,
             pipelines_dir=str(folder),
         )
+        if files := files_of(pipeline):
+            files.remove_torn_files()
         while not work.is_finished:
             loads += _commit(pipeline, make_source(), target)
         if work.needs_views:

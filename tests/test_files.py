@@ -54,6 +54,19 @@ def test_what_killed_loads_have_left_is_never_read(serve: Serve, store: Filesyst
     assert_mirrors(store, world)
 
 
+@pytest.mark.parametrize("content", ["", '{"version_hash": "'])
+def test_what_dlt_itself_has_left_half_written_stops_no_sync(serve: Serve, store: Filesystem, content: str) -> None:
+    world = small_world(chats=2, messages=10)
+    linq = serve(world)
+    store.sync(linq)
+    for name in ("_dlt_version", "_dlt_pipeline_state"):
+        (store.folder / DATASET / name / f"linq__9999999999.5__{'ab' * 32}.jsonl").write_text(content)
+    assert store.sync(linq).loads == []
+    world.receive(world.listed()["chats"][0]["id"], "later")
+    assert store.sync(linq).exit_code == 0
+    assert_mirrors(store, world)
+
+
 def test_the_file_of_views_is_written_when_it_changes_and_only_then(serve: Serve, store: Filesystem) -> None:
     world = small_world(chats=4, messages=40)
     linq = serve(world)
