@@ -55,7 +55,8 @@ _NO_LOADS = "create table _dlt_loads (load_id varchar, schema_name varchar, stat
 _NEWEST = """\
 (
     select * from read_parquet(
-        list_filter(getvariable('linq_files'), lambda file: contains(file, '/{name}/')), union_by_name = true
+        list_filter(getvariable('linq_files'), lambda file: split_part(file, '/', -2) = '{name}'),
+        union_by_name = true
     )
     qualify row_number() over (partition by {key} order by _dlt_load_id desc) = 1
 )"""
@@ -65,7 +66,7 @@ class FileDataset:
     """The folder of a dataset, in a file system that dlt writes to. Building it asks nothing of it."""
 
     def __init__(self, client: Any) -> None:
-        """`client` is dlt's client of the destination; raises ConfigurationError for a layout we cannot read."""
+        """`client` is dlt's, of the destination; raises ConfigurationError for a place or layout we cannot read."""
         if client.config.layout != DEFAULT_FILE_LAYOUT:
             raise ConfigurationError(
                 "DESTINATION__FILESYSTEM__LAYOUT is set, but rows are told from those of a killed load by dlt's own "
@@ -79,6 +80,11 @@ class FileDataset:
         self._is_local = client.is_local_filesystem
         folder = str(client.dataset_path if self._is_local else client.make_remote_url(client.dataset_path))
         self.folder = folder.rstrip("/")
+        if set(self.folder) & set("*?["):
+            raise ConfigurationError(
+                f"DESTINATION__FILESYSTEM__BUCKET_URL and --dataset make {self.folder}, in which DuckDB would take "
+                "*, ? or [ for a pattern: name a folder without them."
+            )
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB of its own in which each table is a view."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
+from urllib.parse import unquote
 
 from packaging.version import Version
 
@@ -58,7 +59,8 @@ def _of_delta(location: str, client: Any) -> list[str]:
     if features := table.protocol().reader_features:
         raise DestinationError(_CHANGED.format(location=location, what=", ".join(features)))
     uris: list[str] = table.file_uris()
-    return uris
+    # Paths on a local disk come without a scheme, and yet as in a URL.
+    return [uri if "://" in uri else unquote(uri) for uri in uris]
 
 
 def _of_iceberg(location: str, client: Any) -> list[str]:

@@ -197,6 +197,26 @@ def test_what_writes_a_format_must_be_installed_and_must_not_fail_later() -> Non
         check_format("delta", version_of)
 
 
+def test_a_folder_may_have_the_name_of_a_table_and_spaces(
+    serve: Serve, store: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = small_world(chats=2, messages=10)
+    store.folder = store.folder / "our messages" / "messages"
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(store.folder))
+    linq = serve(world)
+    store.sync(linq)
+    assert_mirrors(store, world)
+    assert store.sync(linq).loads == []
+
+
+def test_a_folder_that_reads_as_a_pattern_is_refused(
+    serve: Serve, store: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(store.folder / "[a]"))
+    with pytest.raises(ConfigurationError, match="DESTINATION__FILESYSTEM__BUCKET_URL"):
+        store.sync(serve(small_world(chats=1, messages=5)))
+
+
 def test_a_layout_that_hides_the_load_is_refused(
     serve: Serve, store: Filesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
