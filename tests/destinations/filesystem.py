@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
@@ -119,6 +120,9 @@ class Delta(Filesystem):
     name = "filesystem-delta"
     packages = ("deltalake", "duckdb_extensions", "duckdb_extension_delta")
     table_format = "delta"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "the lake")  # Delta's log gives a space back as it is in a URL
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         from duckdb_extensions import import_extension
