@@ -31,7 +31,7 @@ test: $(READY) ## run the whole test suite
 test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter
 	$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 --long-way
 
-test-warehouses: $(READY) ## Snowflake, BigQuery and DuckLake, each emulated in an environment of its own below .venv-*
+test-warehouses: $(READY) ## Snowflake, BigQuery, DuckLake and S3, each emulated in an environment of its own below .venv-*
 	$(BIN)/python -m tests.destinations.environments
 
 test-schedulers: $(READY) ## Dagster, in an environment of its own (.venv-dagster)

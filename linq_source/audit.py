@@ -15,10 +15,12 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from linq_source import listing, settings
 from linq_source.client import LinqClient
-from linq_source.errors import ForbiddenError
+from linq_source.errors import ConfigurationError, ForbiddenError
+from linq_source.files import files_of
 from linq_source.memory import Memory
 from linq_source.pages import Listed
 from linq_source.plan import ChatSync
+from linq_source.resources import memory_of
 from linq_source.tables import CHAT_PHONE_NUMBERS, CHAT_SYNCS, CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, TABLES, Table
 
 
@@ -102,9 +104,13 @@ def audit(
             settings.PIPELINE_NAME, destination=destination, dataset_name=dataset_name, pipelines_dir=folder
         )
         pipeline.sync_destination()
-        with Memory(lambda: pipeline.sql_client()) as memory:
+        with memory_of(pipeline) as memory:
             findings, doubtful, duplicated = _compare(lists, memory)
         if repair and (doubtful or duplicated):
+            if files_of(pipeline):
+                raise ConfigurationError(
+                    "--repair deletes rows, which files cannot: sync with --full-refresh instead."
+                )
             with pipeline.sql_client() as client:
                 findings.repaired = _repair(client, doubtful, duplicated)
     return findings

@@ -18,6 +18,7 @@ from linq_source.errors import LinqError, LockedError
 from linq_source.loading import Target, plain
 from linq_source.memory import Memory
 from linq_source.process import locked
+from linq_source.resources import memory_of
 from linq_source.tables import CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, REJECTED_ROWS
 
 DISTRIBUTION = "linq-source"
@@ -128,7 +129,7 @@ def _destination(target: Target) -> Iterator[Finding]:
                 dataset_name=target.dataset_name,
                 pipelines_dir=folder,
             )
-            with target.hold(), Memory(pipeline.sql_client) as memory:
+            with target.hold(), memory_of(pipeline) as memory:
                 findings = [*_stored(memory)]
         except LinqError as error:
             yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")

@@ -10,7 +10,7 @@
     │   ├── RequestRefusedError   any other 4xx or a redirect: a repeat would not help
     │   └── UnavailableError      429, 5xx, timeouts, broken bodies: still so after every retry
     │       └── UnprovenListError a list whose pages never agree with each other
-    ├── DestinationError          the database or warehouse cannot be used (exit code 1)
+    ├── DestinationError          the database, warehouse or folder cannot be used (exit code 1)
     └── LockedError               another run is at work on the same destination (exit code 75)
 
 A message stands alone, since dlt wraps errors and prints only their text. It names what failed, the path or
@@ -68,7 +68,7 @@ class UnprovenListError(UnavailableError):
 
 
 class DestinationError(LinqError):
-    """The database or warehouse cannot be opened, read or written."""
+    """The database, warehouse or folder cannot be opened, read or written."""
 
 
 class LockedError(LinqError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from linq_source.tables import BOOLEAN, INTEGER, NUMBER, TEXT, Column, Departure, Table
+from linq_source.tables import BOOLEAN, INTEGER, NUMBER, TABLES, TEXT, Column, Departure, Table
 from linq_source.times import TIMESTAMP
 
 MARKING_EVENTS = ("message.%", "reaction.%")
@@ -132,3 +132,6 @@ EVENT_TABLES: Mapping[str, Table] = {
     for table in (WEBHOOK_EVENTS, CALLS, MESSAGE_READS, TYPING_INDICATORS, PARTICIPANT_CHANGES, EVENT_FILES)
 }
 """Every table that events fill, by name."""
+
+ALL_TABLES: Mapping[str, Table] = {**TABLES, **EVENT_TABLES}
+"""Those that syncs fill and those that events fill."""

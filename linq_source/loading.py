@@ -24,6 +24,7 @@ from linq_source import settings
 from linq_source.analytics.views import create_views
 from linq_source.comments import comment
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
+from linq_source.files import files_of
 from linq_source.shards import Shard
 from linq_source.sync import Sync
 from linq_source.webhook.event_loader import EventLoader
@@ -48,6 +49,8 @@ class Target:
     shard: Shard | None = None
     """The shard that is written, where several processes write at once."""
     pipeline_name: str = settings.PIPELINE_NAME
+    table_format: str | None = None
+    """dlt's name of how tables are kept in files, like delta; None where they are plain, or in a database."""
     commit_every: int = settings.COMMIT_EVERY
     """Messages that a killed run repeats at most; about two fifths as many make one commit."""
     max_minutes: float | None = None
@@ -66,15 +69,25 @@ def load(
             dataset_name=target.dataset_name,
             pipelines_dir=str(folder),
         )
+        if files := files_of(pipeline):
+            files.remove_torn_files()
         while not work.is_finished:
-            loads += _commit(pipeline, make_source(), _file_format(target.destination))
-        dialect = pipeline.destination.capabilities().sqlglot_dialect
+            loads += _commit(pipeline, make_source(), target)
         if work.needs_views:
-            with pipeline.sql_client() as client:
-                work.summary.skipped += create_views(client, dialect or "")
-                comment(client, dialect)
+            work.summary.skipped += _make_views(pipeline)
     except Exception as error:
         raise plain(error, folder) from error
+
+
+def _make_views(pipeline: dlt.Pipeline) -> list[str]:
+    if files := files_of(pipeline):
+        files.write_views()
+        return []
+    dialect = pipeline.destination.capabilities().sqlglot_dialect
+    with pipeline.sql_client() as client:
+        skipped = create_views(client, dialect or "")
+        comment(client, dialect)
+    return skipped
 
 
 def apart(target: Target, name: str) -> Target:
@@ -87,9 +100,13 @@ def apart(target: Target, name: str) -> Target:
     return replace(target, destination=destination, pipeline_name=f"{target.pipeline_name}_{name}")
 
 
-def _commit(pipeline: dlt.Pipeline, source: DltSource, file_format: Any) -> list[str]:
+def _commit(pipeline: dlt.Pipeline, source: DltSource, target: Target) -> list[str]:
     """Run a source once. A race with another process that creates the same tables or columns is run again."""
-    step: Callable[[], Any] = partial(pipeline.run, source, loader_file_format=file_format)
+    how: dict[str, Any] = {
+        "loader_file_format": _file_format(target.destination),
+        "table_format": target.table_format,
+    }
+    step: Callable[[], Any] = partial(pipeline.run, source, **how)
     is_race = retry_schema_update()
     for attempt in range(_RACES):
         try:

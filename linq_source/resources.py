@@ -1,7 +1,7 @@
 """The dlt resources: one for each table, all fed by one unselected parent that reads Linq once for all of them."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -12,9 +12,14 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
 from dlt.extract.resource import DltResource
 
+from linq_source.errors import ConfigurationError
+from linq_source.event_tables import ALL_TABLES
 from linq_source.extras import ARROW_TYPES, ExtraColumns
+from linq_source.files import FileMemory, files_of
 from linq_source.memory import Memory
+from linq_source.open_tables import check_format
 from linq_source.rows import Batch
+from linq_source.strategies import Strategy, strategy_of
 from linq_source.sync import Sync
 from linq_source.tables import TABLES, TEXT, Departure, Table
 from linq_source.times import TIMESTAMP
@@ -42,9 +47,30 @@ def with_tables(parent: DltResource, tables: Iterable[Table]) -> tuple[DltResour
 
 
 def open_memory() -> Memory:
-    """Return the memory of the pipeline that is running; its destination merges in transactions from now on."""
+    """Return the memory of the pipeline that is running; its destination is written as it allows from now on."""
     pipeline = dlt.current.pipeline()
     _prepare(pipeline.destination)
+    resources = dlt.current.source().selected_resources
+    formats = {resource.table_format for name, resource in resources.items() if name in ALL_TABLES}
+    if len(formats) > 1:
+        raise ConfigurationError("The tables are to be written in several formats: set one table_format for all.")
+    table_format: Any = next(iter(formats), None)
+    check_format(table_format)
+    strategy = strategy_of(pipeline.destination, table_format)
+    if strategy is None:
+        kind = f"tables of the format {table_format}" if table_format else "rows"
+        raise ConfigurationError(f"{pipeline.destination.destination_name} cannot replace {kind}: choose a database.")
+    for name, resource in resources.items():
+        if strategy != "delete-insert" and name in ALL_TABLES:
+            resource.apply_hints(**_writing_hints(ALL_TABLES[name], strategy))
+    memory = memory_of(pipeline)
+    if isinstance(memory, FileMemory):
+        memory.will_be_written(table_format)
+    return memory
+
+
+def memory_of(pipeline: dlt.Pipeline) -> Memory:
+    """Return what the destination of a pipeline holds."""
     types = {
         name: {column: str(hints.get("data_type")) for column, hints in table["columns"].items()}
         for schema in pipeline.schemas.values()
@@ -53,6 +79,9 @@ def open_memory() -> Memory:
     json_columns = {
         name: {column for column, kind in columns.items() if kind == "json"} for name, columns in types.items()
     }
+    files = files_of(pipeline)
+    if files:
+        return FileMemory(files, json_columns, types)
     return Memory(lambda: pipeline.sql_client(), json_columns, types)
 
 
@@ -82,6 +111,8 @@ def _prepare(destination: Any) -> None:
     if "parquet" in formats and not _takes_json(capabilities, "parquet"):  # BigQuery, of the formats Arrow prefers
         others = [name for name in formats if name != "parquet"]
         destination.caps_params.setdefault("supported_loader_file_formats", others)
+    if strategy_of(destination) == "append":
+        destination.caps_params.setdefault("preferred_loader_file_format", "parquet")  # which tells the types
     if hasattr(capabilities.type_mapper, "db_type_from_json_type"):  # SQLAlchemy's
         from linq_source.json_columns import parsing
 
@@ -91,6 +122,8 @@ def _prepare(destination: Any) -> None:
 def _takes_json(capabilities: Any, file_format: str) -> bool:
     column: TColumnSchema = {"name": "column", "data_type": "json"}
     table = {"name": "table", "columns": {"column": column}}
+    if capabilities.type_mapper is None:  # there are no types of its own, as in files
+        return True
     try:
         capabilities.get_type_mapper().ensure_supported_type(column, table, file_format)
     except TerminalValueError:
@@ -101,20 +134,45 @@ def _takes_json(capabilities: Any, file_format: str) -> bool:
 
 
 def _transformer(table: Table, parent: DltResource) -> DltResource:
+    seen: set[tuple[Any, ...]] = set()
+
     def rows(batch: Batch) -> Iterator[Any]:
         if (found := batch.get(table.name)) is not None:
+            if _is_upserted(dlt.current.resource()):
+                found = _once(found, table.key, seen)
             yield _with_load_id(found)
 
     rows.__doc__ = table.description
-    resource: DltResource = dlt.transformer(  # type: ignore[call-overload]  # its overloads know no strategies
+    resource: DltResource = dlt.transformer(
         rows,
         data_from=parent,
         name=table.name,
         primary_key=list(table.key),
-        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+        **_writing_hints(table, "delete-insert"),  # until the destination is known
         columns=column_hints(table),
     )
     return resource
+
+
+def _is_upserted(resource: DltResource) -> bool:
+    disposition: Any = resource.write_disposition
+    return isinstance(disposition, dict) and disposition.get("strategy") == "upsert"
+
+
+def _once(table: pa.Table, key: Sequence[str], seen: set[tuple[Any, ...]]) -> pa.Table:
+    """Return the rows whose keys were not seen in this load: an upsert refuses a key that comes twice."""
+    keys = zip(*(table[name].to_pylist() for name in key), strict=True)
+    is_new = [each not in seen and not seen.add(each) for each in keys]  # type: ignore[func-returns-value]
+    return table if all(is_new) else table.filter(pa.array(is_new, type=pa.bool_()))
+
+
+def _writing_hints(table: Table, strategy: Strategy) -> dict[str, Any]:
+    if strategy == "append":
+        # A row that tells of a removal is appended as any other, and hides those before it.
+        removal: TColumnSchema = {"name": "is_removed", "hard_delete": False}
+        columns = {"is_removed": removal} if table.departure is Departure.REMOVED else {}
+        return {"write_disposition": "append", "columns": columns}
+    return {"write_disposition": {"disposition": "merge", "strategy": strategy}}
 
 
 def column_hints(table: Table) -> dict[str, TColumnSchema]:

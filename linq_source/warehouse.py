@@ -1,4 +1,4 @@
-"""Any destination that dlt can merge into as the target of a sync: found by name, and locked on this machine."""
+"""Any destination that can mirror a list as the target of a sync: found by name, and locked on this machine."""
 
 import hashlib
 import tempfile
@@ -12,35 +12,52 @@ from dlt.common.exceptions import MissingDependencyException
 from linq_source import settings
 from linq_source.errors import ConfigurationError
 from linq_source.loading import Target
+from linq_source.open_tables import check_format
 from linq_source.shards import Shard
+from linq_source.strategies import strategy_of
 
 
 def warehouse_target(
-    name: str, dataset_name: str = settings.DATASET_NAME, *, shard: Shard | None = None, **how: Any
+    name: str,
+    dataset_name: str = settings.DATASET_NAME,
+    *,
+    shard: Shard | None = None,
+    table_format: str | None = None,
+    **how: Any,
 ) -> Target:
     """Return the target that `--destination` names, without asking anything of it; `how` are further fields.
 
     Raises ConfigurationError for a destination that dlt does not know, that nothing installed can reach, or that
-    cannot delete and insert in one merge.
+    can neither delete and insert in one merge nor keep files.
     """
     try:
         destination: Any = Destination.from_reference(name)
-        strategies = destination.capabilities().supported_merge_strategies or []
+        strategy = strategy_of(destination, table_format)
     except (UnknownDestinationModule, ValueError):
         raise ConfigurationError(f"--destination {name}: dlt knows no such destination. Try postgres.") from None
     except (MissingDependencyException, ImportError):
         raise ConfigurationError(
             f"--destination {name}: what reaches it is not installed: pip install 'dlt[{name}]' beside linq-source."
         ) from None
-    if "delete-insert" not in strategies:
+    if strategy is None and table_format:
         raise ConfigurationError(
-            f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), so its tables "
-            "would not mirror Linq. Choose a database or warehouse."
+            f"--table-format {table_format}: --destination {name} has none that we can mirror in."
+        )
+    if strategy is None:
+        raise ConfigurationError(
+            f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), and it keeps no "
+            "files either, so its tables would not mirror Linq. Choose a database or warehouse, or filesystem."
         )
     if shard and destination.destination_type.rpartition(".")[2] == "duckdb":
         raise ConfigurationError("--shard: a DuckDB file takes one writing process, which reads all numbers too.")
+    if shard and table_format:
+        raise ConfigurationError(
+            f"--shard: tables of the format {table_format} take one writing process. Plain files take several."
+        )
+    check_format(table_format)
     lock_path = _lock_path(name, dataset_name, shard)
-    return Target(destination=destination, dataset_name=dataset_name, shard=shard, lock_path=lock_path, **how)
+    where: dict[str, Any] = {"dataset_name": dataset_name, "lock_path": lock_path}
+    return Target(destination=destination, shard=shard, table_format=table_format, **where, **how)
 
 
 def _lock_path(name: str, dataset_name: str, shard: Shard | None) -> Path:

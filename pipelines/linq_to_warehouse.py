@@ -1,6 +1,7 @@
-"""Sync a Linq account into any database or warehouse that dlt can merge into; credentials are set as dlt has them.
+"""Sync a Linq account into any database or warehouse that dlt can merge into, or files; settings are as dlt has them.
 
 python pipelines/linq_to_warehouse.py --destination postgres     # DESTINATION__POSTGRES__CREDENTIALS=postgresql://...
+python pipelines/linq_to_warehouse.py --destination filesystem   # DESTINATION__FILESYSTEM__BUCKET_URL=file:///srv/lake
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,21 @@ from linq_source.cli import run_command, sync_parser
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
-    parser = sync_parser("Sync a Linq account into a database or warehouse.")
+    parser = sync_parser("Sync a Linq account into a database, a warehouse or files.")
     parser.add_argument("--destination", required=True, metavar="NAME", help="dlt's name of it, like postgres")
     parser.add_argument(
-        "--dataset", default=settings.DATASET_NAME, metavar="NAME", help="the schema of the tables [%(default)s]"
+        "--dataset",
+        default=settings.DATASET_NAME,
+        metavar="NAME",
+        help="the schema (or folder) of the tables [%(default)s]",
     )
     parser.add_argument(
         "--shard", metavar="K/N", help="one of N processes that run side by side: this one is the Kth"
+    )
+    parser.add_argument(
+        "--table-format",
+        choices=("delta", "iceberg"),
+        help="how --destination filesystem keeps tables [plain Parquet]",
     )
     options = parser.parse_args(arguments)
 
@@ -30,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     if shard and not shard.is_first:
         options.events = None  # the first shard loads them for all
     how = {"commit_every": options.commit_every, "max_minutes": options.max_minutes, "shard": shard}
-    target = warehouse_target(options.destination, options.dataset, **how)
+    target = warehouse_target(options.destination, options.dataset, table_format=options.table_format, **how)
     where = f"{options.destination}, dataset {options.dataset}" + (f", shard {shard}" if shard else "")
     return sync_command.run(options, target, where, shard=shard)
 

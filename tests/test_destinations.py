@@ -15,6 +15,7 @@ from linq_source.analytics.views import VERSION_VIEW, in_order
 from linq_source.simulator import Quirks, Recorder, Simulator
 from tests.destinations.bigquery import Bigquery
 from tests.destinations.ducklake import Ducklake
+from tests.destinations.filesystem import S3, Delta, DeltaS3, Filesystem, Iceberg, IcebergS3
 from tests.destinations.snowflake import Snowflake
 from tests.destinations.sqlite import Sqlite
 from tests.destinations.store import DATASET, Store, missing
@@ -24,7 +25,18 @@ from tests.support import OLD, ROOT, TOKEN, assert_mirrors, small_world
 
 Serve = Callable[..., Simulator]
 
-STORES: tuple[type[Store], ...] = (Sqlite, Ducklake, Snowflake, Bigquery)
+STORES: tuple[type[Store], ...] = (
+    Filesystem,
+    S3,
+    Delta,
+    DeltaS3,
+    Iceberg,
+    IcebergS3,
+    Sqlite,
+    Ducklake,
+    Snowflake,
+    Bigquery,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:implicitly coercing SELECT object"),  # dlt's, of SQLAlchemy
@@ -32,7 +44,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=STORES, ids=[store.destination for store in STORES], scope="module")
+@pytest.fixture(params=STORES, ids=[store.name or store.destination for store in STORES], scope="module")
 def kind(request: pytest.FixtureRequest) -> Iterator[type[Store]]:
     """A kind of destination, its emulator running if it has one."""
     kind: type[Store] = request.param
@@ -152,7 +164,7 @@ def test_a_sync_that_is_killed_is_healed_by_the_next(
     options = ["--destination", store.destination, "--dataset", DATASET, "--commit-every", "500"]
     process: list[subprocess.Popen[bytes]] = []
     at_request(linq, int(45 * share), lambda: process[0].send_signal(signal.SIGKILL))
-    process.append(subprocess.Popen([*command, *options], env=env, cwd=ROOT))
+    process.append(subprocess.Popen([*command, *options, *store.options()], env=env, cwd=ROOT))
     assert process[0].wait(timeout=100) == -signal.SIGKILL
     linq.before_request = None
     assert store.sync(linq).summary.failure is None

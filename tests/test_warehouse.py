@@ -205,4 +205,4 @@ def test_a_destination_that_cannot_be_used_is_named() -> None:
     with pytest.raises(ConfigurationError, match="knows no such destination"):
         warehouse_target("nonsense")
     with pytest.raises(ConfigurationError, match="cannot replace rows"):
-        warehouse_target("filesystem")
+        warehouse_target("destination")  # a function of one's own

@@ -97,6 +97,19 @@ def _create(
     return tree.sql(dialect, comments=False, unsupported_level=sqlglot.ErrorLevel.IGNORE)
 
 
+def statements(
+    present: Set[str],
+    dataset_name: str,
+    dialect: str,
+    fold: Callable[[str], str] = str,
+    catalog: str | None = None,
+) -> list[str]:
+    """Return what creates every view whose tables are present, then the one that tells their version."""
+    models_made = [(name, models()[name]) for name in _possible(present)]
+    told = (VERSION_VIEW, f"select '{version(present)}' as version")
+    return [_create(name, sql, dataset_name, dialect, fold, catalog) for name, sql in [*models_made, told]]
+
+
 def version(present: Set[str]) -> str:
     """Return a hash of all views that can be made from the tables present."""
     made = [f"{name} {models()[name]}" for name in _possible(present)]
@@ -135,9 +148,8 @@ def _create_views(client: SqlClientBase[Any], dialect: str) -> None:
             # PostgreSQL replaces a view only by one that has the same columns, and more.
             for name in reversed(possible):
                 client.execute_sql(f"drop view if exists {client.make_qualified_table_name(name)}")
-        for name in possible:
-            client.execute_sql(_create(name, models()[name], *how))
-        client.execute_sql(_create(VERSION_VIEW, f"select '{version(present)}' as version", *how))
+        for sql in statements(present, *how):
+            client.execute_sql(sql)
 
 
 def _possible(present: Set[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """`python -m tests.destinations.environments [NAME ...]`: each destination's tests, in an environment of its own.
 
-What plays Snowflake and BigQuery here, and what reads a lake, want versions of packages that exclude each other's.
+What plays Snowflake and BigQuery here, and what reads a lake or a bucket, want versions of packages that exclude
+each other's.
 """
 
 import os
@@ -18,6 +19,19 @@ TESTED_WITH = ("pytest>=8.3", "pytest-timeout>=2.3")
 
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("dlt[sqlalchemy]>=1.31,<1.32", "sqlalchemy==2.1.9"),
+    "filesystem": (
+        "dlt[deltalake,pyiceberg,s3]>=1.31,<1.32",
+        "duckdb==1.5.5",
+        "duckdb-extensions==1.5.5",
+        "duckdb-extension-httpfs==1.5.5",
+        "duckdb-extension-delta==1.5.5",
+        "duckdb-extension-avro==1.5.5",
+        "duckdb-extension-iceberg==1.5.5",
+        "pyiceberg<0.10",
+        "moto[s3]>=5,<6",
+        "flask>=3",
+        "flask-cors>=4",
+    ),
     "ducklake": ("duckdb==1.5.5", "duckdb-extensions==1.5.5", "duckdb-extension-ducklake==1.5.5"),
     "snowflake": ("dlt[snowflake]>=1.31,<1.32", "fakesnow==0.11.20", "snowflake-connector-python<5"),
     "bigquery": (
@@ -42,7 +56,16 @@ def main(names: Sequence[str]) -> int:
             install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
             subprocess.run([*install, "-e", str(ROOT), *ENVIRONMENTS[name], *TESTED_WITH], check=True)
             # The emulator of BigQuery brings fixtures for pytest that want Docker.
-            tests = ["tests/test_destinations.py", "-p", "no:bqemulator", "-p", "no:cacheprovider", "-k", name]
+            tests = [
+                "tests/test_destinations.py",
+                "tests/test_files.py",
+                "-p",
+                "no:bqemulator",
+                "-p",
+                "no:cacheprovider",
+                "-k",
+                name,
+            ]
             done = subprocess.run(
                 [python, "-m", "pytest", *tests], cwd=ROOT, env=os.environ | {REQUIRED: name}, check=False
             )

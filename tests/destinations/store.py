@@ -37,6 +37,8 @@ class Store(Warehouse, ABC):
 
     destination: ClassVar[str]
     """Its name, as --destination takes it."""
+    name: ClassVar[str] = ""
+    """What its tests are called by, where several stores have one destination."""
     packages: ClassVar[tuple[str, ...]]
     """The modules without which there is no such store."""
     has_views: ClassVar[bool] = True
@@ -52,6 +54,11 @@ class Store(Warehouse, ABC):
     def prepared(cls) -> AbstractContextManager[object] | None:
         """What is entered once for all its tests."""
         return None
+
+    @classmethod
+    def options(cls) -> list[str]:
+        """What the command needs beside the destination's name."""
+        return []
 
     @abstractmethod
     def environment(self) -> Environment:

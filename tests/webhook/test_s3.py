@@ -1,9 +1,6 @@
 """A real S3 server (moto, in a process of its own) as the target, also one that fails."""
 
 import os
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,50 +12,19 @@ import pytest
 from linq_source.webhook.journal import Journal
 from linq_source.webhook.parquet import Roller
 from linq_source.webhook.targets import ObjectStore
+from tests.s3_server import VALUE, filesystem, running_s3, settings
 from tests.webhook.support import Process, deliver, event
 from tests.webhook.test_parquet import store
 
-s3fs = pytest.importorskip("s3fs")
+pytest.importorskip("s3fs")
 pytest.importorskip("moto")
-
-KEY, VALUE = "a-key", "a-secret-key"
-CREDENTIALS = "DESTINATION__FILESYSTEM__CREDENTIALS__"
 
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
     """The address of an S3 server with an empty bucket called events."""
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert child.stderr
-    for line in child.stderr:
-        if match := re.search(r"Running on (http://\S+)", line):
-            break
-    else:
-        raise AssertionError("moto does not start")
-    drain = threading.Thread(target=child.stderr.read)
-    drain.start()
-    try:
-        filesystem(match[1]).mkdir("events")
-        yield match[1]
-    finally:
-        child.terminate()
-        child.wait(10)
-        drain.join()
-        child.stderr.close()
-
-
-def filesystem(url: str) -> "s3fs.S3FileSystem":
-    return s3fs.S3FileSystem(key=KEY, secret=VALUE, endpoint_url=url, skip_instance_cache=True)
-
-
-def settings(url: str) -> dict[str, str]:
-    return {
-        f"{CREDENTIALS}AWS_ACCESS_KEY_ID": KEY,
-        f"{CREDENTIALS}AWS_SECRET_ACCESS_KEY": VALUE,
-        f"{CREDENTIALS}ENDPOINT_URL": url,
-        f"{CREDENTIALS}REGION_NAME": "us-east-1",
-    }
+    with running_s3("events") as url:
+        yield url
 
 
 def rows(url: str, prefix: str) -> list[str]:
