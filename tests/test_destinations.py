@@ -16,9 +16,10 @@ from linq_source.simulator import Quirks, Recorder, Simulator
 from tests.destinations.bigquery import Bigquery
 from tests.destinations.ducklake import Ducklake
 from tests.destinations.filesystem import S3, Delta, DeltaS3, Filesystem, Iceberg, IcebergS3
+from tests.destinations.postgresql import Postgresql
 from tests.destinations.snowflake import Snowflake
 from tests.destinations.sqlite import Sqlite
-from tests.destinations.store import DATASET, Store, missing
+from tests.destinations.store import Store, missing
 from tests.mailbox import Mailbox
 from tests.processes import at_request
 from tests.support import OLD, ROOT, TOKEN, assert_mirrors, small_world
@@ -26,6 +27,7 @@ from tests.support import OLD, ROOT, TOKEN, assert_mirrors, small_world
 Serve = Callable[..., Simulator]
 
 STORES: tuple[type[Store], ...] = (
+    Postgresql,
     Filesystem,
     S3,
     Delta,
@@ -161,7 +163,7 @@ def test_a_sync_that_is_killed_is_healed_by_the_next(
     linq = serve(world)
     env = os.environ | {"SOURCES__LINQ__INTEGRATION_TOKEN": TOKEN, "SOURCES__LINQ__BASE_URL": linq.base_url}
     command = [sys.executable, str(ROOT / "pipelines" / "linq_to_warehouse.py")]
-    options = ["--destination", store.destination, "--dataset", DATASET, "--commit-every", "500"]
+    options = ["--destination", store.destination, "--dataset", store.dataset, "--commit-every", "500"]
     process: list[subprocess.Popen[bytes]] = []
     at_request(linq, int(45 * share), lambda: process[0].send_signal(signal.SIGKILL))
     process.append(subprocess.Popen([*command, *options, *store.options()], env=env, cwd=ROOT))

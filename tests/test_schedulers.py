@@ -25,11 +25,11 @@ from linq_source import settings
 from linq_source.simulator import Recorder, Simulator
 from linq_source.simulator.faults import Fault
 from linq_source.tables import TABLES
+from tests.destinations.postgresql import SETTING, Postgresql, dataset, server
 from tests.mailbox import Mailbox, told
 from tests.processes import at_request
 from tests.support import ROOT, TOKEN, Warehouse, assert_mirrors, small_world
 from tests.test_shards import assert_once, shared_world
-from tests.test_warehouse import SETTING, PostgresWarehouse, dataset, server
 
 Serve: TypeAlias = Callable[..., Simulator]
 Load: TypeAlias = Callable[..., ModuleType]
@@ -324,7 +324,7 @@ def test_a_folder_of_events_that_does_not_exist_is_named(dg: Any, load: Load, tm
 
 @pytest.mark.slow
 def test_four_runs_headless_side_by_side_write_what_one_sync_would(
-    dg: Any, serve: Serve, dataset: PostgresWarehouse, tmp_path: Path
+    dg: Any, serve: Serve, dataset: Postgresql, tmp_path: Path
 ) -> None:
     world = shared_world()
     linq = serve(world)

@@ -16,8 +16,8 @@ from linq_source.errors import ConfigurationError
 from linq_source.shards import Shard
 from linq_source.simulator import Simulator, World
 from linq_source.warehouse import warehouse_target
+from tests.destinations.postgresql import SETTING, Postgresql, dataset, server
 from tests.support import OLD, TOKEN, assert_mirrors, small_world
-from tests.test_warehouse import SETTING, PostgresWarehouse, dataset, server
 from tests.warm import running
 
 Serve = Callable[..., Simulator]
@@ -67,7 +67,7 @@ def shared_world() -> World:
     return world
 
 
-def round_of_all(linq: Simulator, dataset: PostgresWarehouse, *options: str) -> None:
+def round_of_all(linq: Simulator, dataset: Postgresql, *options: str) -> None:
     """Run all shards at once, each the real command in a process of its own."""
     env = dict(os.environ) | {SETTING: dataset.url, "PYTHONWARNINGS": "default"}
     env |= {"SOURCES__LINQ__INTEGRATION_TOKEN": TOKEN, "SOURCES__LINQ__BASE_URL": linq.base_url}
@@ -81,15 +81,13 @@ def round_of_all(linq: Simulator, dataset: PostgresWarehouse, *options: str) -> 
             assert (process.returncode, *said) == (0, "", ""), shard
 
 
-def assert_once(dataset: PostgresWarehouse) -> None:
+def assert_once(dataset: Postgresql) -> None:
     for table, key in (("messages", "id"), ("chats", "id"), ("chat_syncs", "chat_id"), ("contacts", "id")):
         assert dataset.query(f"select {key} from {table} group by {key} having count(*) > 1") == [], table
 
 
 @pytest.mark.slow
-def test_four_processes_write_what_one_would_cold_idle_and_after_changes(
-    serve: Serve, dataset: PostgresWarehouse
-) -> None:
+def test_four_processes_write_what_one_would_cold_idle_and_after_changes(serve: Serve, dataset: Postgresql) -> None:
     world = shared_world()
     linq = serve(world)
     round_of_all(linq, dataset)
@@ -130,7 +128,7 @@ def change(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_what_some_shards_read_the_others_leave_alone(serve: Serve, dataset: PostgresWarehouse) -> None:
+def test_what_some_shards_read_the_others_leave_alone(serve: Serve, dataset: Postgresql) -> None:
     world = shared_world()
     linq = serve(world)
     assert dataset.sync(linq).exit_code == 0
@@ -145,7 +143,7 @@ def test_what_some_shards_read_the_others_leave_alone(serve: Serve, dataset: Pos
 
 
 def test_tables_that_somebody_else_creates_at_that_moment_are_taken_as_they_are(
-    serve: Serve, dataset: PostgresWarehouse
+    serve: Serve, dataset: Postgresql
 ) -> None:
     world = small_world(chats=4, messages=40, contacts=5)
     linq = serve(world)
