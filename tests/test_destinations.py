@@ -7,11 +7,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dlt.load import Load
 
 from linq_source.analytics.views import VERSION_VIEW, in_order
+from linq_source.errors import DestinationError
 from linq_source.simulator import Quirks, Recorder, Simulator
 from tests.destinations.bigquery import Bigquery
 from tests.destinations.ducklake import Ducklake
@@ -150,6 +154,42 @@ def test_events_are_loaded_and_served_and_the_views_stand(serve: Serve, store: S
         assert sum(row["turns"] for row in store.read("response_rates_daily")) > 0
         assert len(store.read("messages_live")) == len(store.read("messages"))
         assert sum(row["calls"] for row in store.read("call_summary")) == 1
+
+
+@pytest.mark.parametrize(("step", "times"), [("submit_job", 6), ("complete_package", 1)])
+def test_a_commit_that_dies_on_its_way_is_healed_by_the_next_sync(
+    step: str, times: int, serve: Serve, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = small_world(chats=6, messages=90)
+    linq = serve(world)
+    store.sync(linq)
+    rows = world.listed()
+    reacted = rows["message_reactions"][0]
+    world.unreact(reacted["chat_message_id"], from_phone=reacted["from_phone"])
+    world.delete_message(next(row["id"] for row in rows["messages"] if row["id"] != reacted["chat_message_id"]))
+    world.react(rows["messages"][-1]["id"], "love", from_phone="+12125550199")
+    world.remove_chat(rows["chats"][2]["id"])
+    world.receive(world.add_chat(["+12125550177"]).id, "New")
+    world.update_contact(rows["contacts"][0]["id"], title="Director")
+    with monkeypatch.context() as patched:
+        patched.setattr(Load, step, dying(getattr(Load, step), times))
+        with pytest.raises(DestinationError, match="dies here"):
+            store.sync(linq, recheck_hours=0)
+    assert store.sync(linq, recheck_hours=0).summary.failure is None
+    assert_mirrors(store, world)
+    assert store.sync(linq).loads == []
+
+
+def dying(step: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """A step of dlt's that fails when it is called for the so many-th time."""
+    calls = count(1)
+
+    def called(*args: Any, **how: Any) -> Any:
+        if next(calls) == times:
+            raise RuntimeError("the process dies here")
+        return step(*args, **how)
+
+    return called
 
 
 @pytest.mark.slow
