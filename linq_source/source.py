@@ -54,8 +54,7 @@ def linq_source(
         recheck_hours: Every chat is read whole at least this often; 0 means at every sync.
         contacts_hours: Hours between two full listings of contacts; 0 means at every sync.
         concurrency: Requests in flight at once.
-        requests_per_second: No more than this, though turns missed in the last quarter of a second are made up for;
-            None for no limit of our own.
+        requests_per_second: No more, but for turns missed in the last quarter of a second; None for no limit of ours.
         max_wait_seconds: Longest time one sync spends waiting because Linq asks for it or fails.
         full_refresh: Read every chat whole, whatever is stored.
         allow_mass_delete: Believe it when more than a fifth of a table is gone.
