@@ -53,10 +53,9 @@ def describe(error: Exception) -> str:
         (httpx.ConnectTimeout, "no connection in time"),
         (httpx.ConnectError, "no connection (is base_url right, and the network up?)"),
         (httpx.TimeoutException, "no answer in time"),
+        (httpx.ProxyError, "the proxy let nothing through (is HTTPS_PROXY right?)"),
         (httpx.DecodingError, "a body that does not decompress"),
         (httpx.NetworkError, "the connection broke"),
-        (httpx.InvalidURL, "a redirect to no address"),
-        (UnicodeError, "a redirect to no address"),
     ]
     return next((text for kind, text in kinds if isinstance(error, kind)), type(error).__name__)
 

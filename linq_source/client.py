@@ -1,22 +1,20 @@
-"""LinqClient: the only code that speaks HTTP. Auth, concurrency, pace, retries and limits; nothing of tables."""
+"""LinqClient reads what Linq lists: concurrency, pace, retries and limits; nothing of tables."""
 
 import asyncio
-import logging
 import random
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from aiolimiter import AsyncLimiter
 
 from linq_source import settings
-from linq_source.access import check_base_url, check_token, is_loopback
+from linq_source.access import check_base_url, check_token
 from linq_source.answers import ENCODINGS, Action, action_for, describe, excerpt, retry_after, status_in_body
+from linq_source.connection import Connection, connect
 from linq_source.errors import AuthenticationError, UnavailableError
 from linq_source.limits import Counters, Limits
 from linq_source.strict_json import BrokenBodyError, decode
@@ -58,29 +56,9 @@ class LinqClient:
         self._waited_until = 0.0
         base = check_base_url(base_url)
         self._token = check_token(integration_token)
-        logging.getLogger("httpx").addFilter(_without_query)
-        tls = _tls_context(base)
-        self._connections = [
-            httpx.AsyncClient(
-                base_url=base,
-                headers={
-                    settings.TOKEN_HEADER: self._token,
-                    "Accept": "application/json",
-                    "Accept-Encoding": ", ".join(ENCODINGS),
-                    "User-Agent": "linq-source",
-                },
-                timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds, pool=None),
-                limits=httpx.Limits(max_connections=1),
-                follow_redirects=False,  # httpx would send the token's header on to the other host
-                trust_env=not is_loopback(urlsplit(base).hostname or ""),
-                transport=transport,
-                verify=tls,
-            )
-            for _ in range(self.limits.concurrency)
-        ]
-        # One pool for each, since httpcore looks at every connection of a pool at every request. The last one
-        # that was used comes first, so that few are opened where few are needed.
-        self._idle: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
+        self._connections = connect(base, self._token, self.limits, transport)
+        # The last one that was used comes first, so that few are opened where few are needed.
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for connection in reversed(self._connections):
             self._idle.put_nowait(connection)
 
@@ -140,17 +118,16 @@ class LinqClient:
                 await self._pace.acquire()
 
     async def _attempt(
-        self, connection: httpx.AsyncClient, path: str, params: dict[str, str | int] | None, read: Callable[[Any], T]
+        self, connection: Connection, path: str, params: dict[str, str | int] | None, read: Callable[[Any], T]
     ) -> T:
         self.counters.requests += 1
         try:
             async with asyncio.timeout(self.limits.request_seconds):
-                async with connection.stream("GET", path, params=params) as response:
+                async with connection.get(path, params) as response:
                     body = await self._body(response)
         except TimeoutError:
             raise _Again(f"no whole answer within {self.limits.request_seconds:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            # Not only HTTPError: httpx looks into the address of a redirect even when it does not follow it.
+        except httpx.HTTPError as error:
             raise _Again(describe(error)) from None
         return self._judge(path, response, body, read)
 
@@ -237,19 +214,3 @@ class _Again(Exception):  # noqa: N818  # a signal inside this module, never rai
         self.status = status
         self.after = after
         self.pauses_everyone = pauses_everyone
-
-
-def _tls_context(base_url: str) -> ssl.SSLContext:
-    # Loading the certificates takes longer than the whole idle sync of a local Linq, which needs none.
-    is_plain = base_url.startswith("http://")
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
-
-
-def _without_query(record: logging.LogRecord) -> bool:
-    """Take the queries, which hold phone numbers, out of the URLs of Linq's API that httpx logs."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            each.copy_with(query=None) if isinstance(each, httpx.URL) and "/api/partner/" in each.path else each
-            for each in record.args
-        )
-    return True

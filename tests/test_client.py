@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import socketserver
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -266,14 +268,46 @@ def test_no_log_line_holds_the_token_a_number_or_a_text(serve: Serve, caplog: py
         fetch(linq, settings.chat_messages_path(chat.id))
         with pytest.raises(NotFoundError):
             fetch(linq, settings.chat_path(987))
-    assert caplog.text.count("HTTP Request: GET") == 3
+    assert caplog.text.count("GET /api/partner/v2/") >= 3
     for secret in ("demo-token", "12125550199", "2B1212", "Dear Ann"):
         assert secret not in caplog.text
 
 
-def test_requests_of_others_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
-    LinqClient(TOKEN, base_url="http://127.0.0.1")
-    transport = httpx.MockTransport(lambda _: httpx.Response(200))
-    with caplog.at_level(logging.INFO), httpx.Client(transport=transport) as other:
-        other.get("http://example.test/search", params={"q": "cats"})
-    assert "http://example.test/search?q=cats" in caplog.text
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_linq_is_reached_through_the_proxy_of_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    class Refusing(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline())
+            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Refusing) as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setenv(name, f"127.0.0.1:{proxy.server_address[1]}")
+        with pytest.raises(UnavailableError, match="the proxy"):
+            asyncio.run(get_from("https://api.linqapp.com"))
+        proxy.shutdown()
+    assert asked == [b"CONNECT api.linqapp.com:443 HTTP/1.1\r\n"]
+
+
+def test_no_proxy_stands_between_us_and_this_machine(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert fetch(serve(World.empty())) is not None
+
+
+@pytest.mark.parametrize(
+    "proxy", ["ftp://:s3cret@127.0.0.1", "http://127.0.0.1:s3cret", "socks5://:s3cret@127.0.0.1"]
+)
+def test_a_proxy_that_cannot_be_used_is_named_by_its_setting(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as failure:
+        LinqClient(TOKEN)
+    assert "s3cret" not in str(failure.value)
+
+
+async def get_from(base_url: str) -> Any:
+    """One GET that is tried once."""
+    async with LinqClient(TOKEN, base_url=base_url, limits=with_limits(attempts=1)) as client:
+        return await client.get(PATH, read=lambda body: body)
