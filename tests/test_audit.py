@@ -11,6 +11,7 @@ from linq_source.simulator import Fault, Simulator, World
 from linq_source.source import make_sync
 from tests.support import IMPATIENT, TOKEN, Finished, Warehouse, assert_mirrors, run_pipeline, small_world
 
+pytestmark = pytest.mark.without_dlt
 Serve = Callable[..., Simulator]
 
 

@@ -193,7 +193,7 @@ def dying(step: Callable[..., Any], times: int) -> Callable[..., Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.4, 0.9])
+@pytest.mark.parametrize("share", [pytest.param(0.4, marks=pytest.mark.soak), 0.9])
 def test_a_sync_that_is_killed_is_healed_by_the_next(
     share: float, serve: Serve, store: Store, tmp_path: Path
 ) -> None:
