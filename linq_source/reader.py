@@ -107,8 +107,9 @@ class Reader:
             self._last_counters = client.counters
             self._room = asyncio.Condition()
             self._chats: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-            # Enough to keep every connection busy while the destination is written, little enough to hold.
-            self._parts: asyncio.Queue[ChatPart | Exception] = asyncio.Queue(maxsize=client.limits.concurrency)
+            # Without a limit of rows, few parts: enough to keep every connection busy, little enough to hold.
+            most_parts = 0 if self.max_rows_ahead else client.limits.concurrency
+            self._parts: asyncio.Queue[ChatPart | Exception] = asyncio.Queue(maxsize=most_parts)
             for _ in range(client.limits.concurrency):
                 self._track(self._work())
             started.set_result(None)

@@ -83,7 +83,7 @@ class Sync:
         """Yield batches until it is time to commit them, or all; then `is_finished`.
 
         At no time are more than `commit_every` messages read and not committed: two fifths of them make a slice,
-        an eighth may be read ahead while it is written, and the rest is for chats that do not end there.
+        a quarter may be read ahead while it is written, and the rest is for chats that do not end there.
         """
         if not self._is_first:
             selected = selected - SHARED_TABLES
@@ -108,7 +108,7 @@ class Sync:
                 lambda: self.on_progress(self.summary),
             )
             if commit_every:
-                self.reader.max_rows_ahead = max(1, commit_every // 8)
+                self.reader.max_rows_ahead = max(1, commit_every // 4)
                 self._slice_rows = max(1, commit_every * 2 // 5)
             self._stream = self._batches(self._context, selected)
             missing = self._missing_tables(memory, selected)
