@@ -1,6 +1,7 @@
 """Strict JSON: bytes to Python values, exact for numbers of any size, or BrokenBodyError."""
 
 import json
+from itertools import chain
 from typing import Any, NoReturn
 
 import orjson
@@ -8,6 +9,8 @@ import orjson
 _MAX_DIGITS = 4000
 _DIGITS_TO_ZERO = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _LONG_NUMBER = b"0" * 19
+_MAX_DEPTH = 1024
+"""As deep as orjson goes; how deep Python's own decoder goes depends on its version."""
 
 
 class BrokenBodyError(Exception):
@@ -29,11 +32,24 @@ def decode(body: bytes) -> Any:
         except orjson.JSONDecodeError:
             pass
     try:
-        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer)
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer)
     except RecursionError:
         raise BrokenBodyError("nested too deep") from None
     except ValueError:
         raise BrokenBodyError("cut or not JSON" if body.strip() else "empty") from None
+    if _is_too_deep(value):
+        raise BrokenBodyError("nested too deep")
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = list(chain.from_iterable(inner))
+        if not level:
+            return False
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
