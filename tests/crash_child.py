@@ -78,7 +78,11 @@ def watch(points: Points) -> None:
     def watched_execute(self: Any, query: str, *given: Any) -> Any:
         if query.strip().lower().startswith(QUERIES):
             return execute(self, query, *given)
-        return points.around(query, execute, self, query, *given)
+        # dlt gives DuckDB several statements at once, and between any two of them it can be killed.
+        result = self
+        for statement in [each.query for each in duckdb.extract_statements(query)] if not given else [query]:
+            result = points.around(statement, execute, self, statement, *given)
+        return result
 
     duckdb.connect = watched_connect
     connection.execute = watched_execute

@@ -217,7 +217,8 @@ def most_telling(points: list[str], states: list[int], count: int | None) -> lis
     if count is None:
         return sorted(set(states))
     common = [state for state, _ in Counter(states).most_common(count // 2)]
-    halfway = {state for point, state in zip(points, states, strict=True) if point.lower().startswith("after delete")}
+    deleted = [f'after delete from "linq_data"."{table}"' for table in MARKED]
+    halfway = {state for point, state in zip(points, states, strict=True) if point.lower().startswith(tuple(deleted))}
     common += spread(sorted(halfway - set(common)), count)
     left = sorted(set(states) - set(common))
     return sorted({*common, *spread(left, count // 2)})
