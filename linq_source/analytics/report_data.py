@@ -135,21 +135,22 @@ class _Reader:
 
     def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Rows of a query."""
-        result: list[dict[str, Any]] = self._result(sql, values).to_arrow_table().to_pylist()
+        result: list[dict[str, Any]] = self._arrow(sql, values).to_pylist()
         return result
 
     def columns(self, sql: str) -> dict[str, list[Any]]:
         """Columns of a query."""
-        result: dict[str, list[Any]] = self._result(sql, {}).to_arrow_table().to_pydict()
+        result: dict[str, list[Any]] = self._arrow(sql, {}).to_pydict()
         return result
 
     def value(self, sql: str) -> Any:
         """The one value of a query."""
-        row = self._result(sql, {}).fetchone()
+        row = self.connection.execute(self._placed(sql)).fetchone()
         return row[0] if row else None
 
-    def _result(self, sql: str, values: dict[str, Any]) -> Connection:
-        return self.connection.execute(self._placed(sql), values or None)
+    def _arrow(self, sql: str, values: dict[str, Any]) -> Any:
+        # Of a relation, since connections have the method from DuckDB 1.5 on only.
+        return self.connection.sql(self._placed(sql), params=values or None).to_arrow_table()
 
     def _placed(self, sql: str) -> str:
         def place(found: re.Match[str]) -> str:
