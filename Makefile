@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Hundreds of processes of the tests would each compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-live test test-long-way test-warehouses test-schedulers soak bench lint types readme lock clean
+.PHONY: help demo demo-live test test-long-way test-warehouses test-schedulers soak bench lint types readme build lock clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -56,6 +56,10 @@ types: $(READY) ## mypy --strict on the package and the commands
 
 readme: $(READY) ## write the tables in README.md anew from the code
 	$(BIN)/python -m tests.readme
+
+build: $(READY) ## a wheel, a source archive, and the list of all that is installed (SBOM, CycloneDX), in dist/
+	$(BIN)/python -m hatchling build
+	$(BIN)/uv tool run --quiet --from 'cyclonedx-bom>=5,<8' cyclonedx-py environment $(BIN)/python --output-file dist/sbom.json
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --universal --extra postgres --extra report --extra s3 --extra webhook --extra dev --no-emit-index-url \
