@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -17,64 +16,20 @@ from dlt.load import Load
 from linq_source.analytics.views import VERSION_VIEW, in_order
 from linq_source.errors import DestinationError
 from linq_source.simulator import Quirks, Recorder, Simulator
-from tests.destinations.bigquery import Bigquery
-from tests.destinations.ducklake import Ducklake
-from tests.destinations.filesystem import S3, Delta, DeltaS3, Filesystem, Iceberg, IcebergS3
-from tests.destinations.postgresql import Postgresql
-from tests.destinations.snowflake import Snowflake
-from tests.destinations.sqlite import Sqlite
-from tests.destinations.store import Store, missing
+from tests.destinations.fixtures import kind, store
+from tests.destinations.store import Store
 from tests.mailbox import Mailbox
 from tests.processes import at_request
 from tests.support import OLD, ROOT, TOKEN, assert_mirrors, small_world
 
 Serve = Callable[..., Simulator]
 
-STORES: tuple[type[Store], ...] = (
-    Postgresql,
-    Filesystem,
-    S3,
-    Delta,
-    DeltaS3,
-    Iceberg,
-    IcebergS3,
-    Sqlite,
-    Ducklake,
-    Snowflake,
-    Bigquery,
-)
+__all__ = ["kind", "store"]  # fixtures
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:implicitly coercing SELECT object"),  # dlt's, of SQLAlchemy
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the emulators'
 ]
-
-
-@pytest.fixture(params=STORES, ids=[store.name or store.destination for store in STORES], scope="module")
-def kind(request: pytest.FixtureRequest) -> Iterator[type[Store]]:
-    """A kind of destination, its emulator running if it has one."""
-    kind: type[Store] = request.param
-    if reason := missing(kind):
-        pytest.skip(reason)
-    prepared = kind.prepared()
-    if prepared is None:
-        yield kind
-    else:
-        with prepared:
-            yield kind
-
-
-@pytest.fixture
-def store(kind: type[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """An empty dataset of this test's own."""
-    made = kind(tmp_path)
-    # The lock of a dataset is a file there, and other processes of pytest sync into a dataset of this name too.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    for name, value in made.environment().items():
-        monkeypatch.setenv(name, value)
-    yield made
-    made.close()
 
 
 def test_a_first_sync_mirrors_an_idle_one_writes_nothing_and_what_changed_follows(serve: Serve, store: Store) -> None:

@@ -29,7 +29,7 @@ from tests.destinations.postgresql import SETTING, Postgresql, dataset, server
 from tests.mailbox import Mailbox, told
 from tests.processes import at_request
 from tests.support import ROOT, TOKEN, Warehouse, assert_mirrors, small_world
-from tests.test_shards import assert_once, shared_world
+from tests.test_side_by_side import assert_once, shared_world
 
 Serve: TypeAlias = Callable[..., Simulator]
 Load: TypeAlias = Callable[..., ModuleType]

@@ -59,6 +59,7 @@ def main(names: Sequence[str]) -> int:
             tests = [
                 "tests/test_destinations.py",
                 "tests/test_files.py",
+                "tests/test_side_by_side.py",
                 "-p",
                 "no:bqemulator",
                 "-p",
