@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
@@ -152,16 +151,13 @@ def dying(step: Callable[..., Any], times: int) -> Callable[..., Any]:
 def test_a_sync_that_is_killed_is_healed_by_the_next(
     share: float, serve: Serve, store: Store, tmp_path: Path
 ) -> None:
-    if not store.can_be_killed:
-        pytest.skip(f"the stand-in of {store.destination} lives in this process")
     world = small_world(chats=30, messages=3_000)
     linq = serve(world)
     env = os.environ | {"SOURCES__LINQ__INTEGRATION_TOKEN": TOKEN, "SOURCES__LINQ__BASE_URL": linq.base_url}
-    command = [sys.executable, str(ROOT / "pipelines" / "linq_to_warehouse.py")]
-    options = ["--destination", store.destination, "--dataset", store.dataset, "--commit-every", "500"]
+    command = [*store.command(), "--commit-every", "500"]
     process: list[subprocess.Popen[bytes]] = []
     at_request(linq, int(45 * share), lambda: process[0].send_signal(signal.SIGKILL))
-    process.append(subprocess.Popen([*command, *options, *store.options()], env=env, cwd=ROOT))
+    process.append(subprocess.Popen(command, env=env, cwd=ROOT))
     assert process[0].wait(timeout=100) == -signal.SIGKILL
     linq.before_request = None
     assert store.sync(linq).summary.failure is None
