@@ -89,6 +89,10 @@ _FILE = re.compile(r"PUT 'file://(?P<path>[^']+)'", re.IGNORECASE)
 _COPY = re.compile(r"COPY INTO (?P<table>\S+)", re.IGNORECASE)
 
 
+_TEXT_OF = re.compile(r"(?<=JSON_EXTRACT_PATH_TEXT\()CAST\((\S+) AS VARCHAR\)")
+"""The text in a VARIANT: Snowflake's cast gives it as it is, and fakesnow's in quotation marks."""
+
+
 @contextmanager
 def _stood_in() -> Iterator[None]:
     """Have every connection of Snowflake's connector go to the current fake, with what fakesnow lacks."""
@@ -104,7 +108,7 @@ def _stood_in() -> Iterator[None]:
         if copied := _COPY.match(command):
             cursor._duck_conn.execute(_insert(cursor, copied["table"], cursor._conn.put_file))
             return cursor
-        for statement in _statements(command):
+        for statement in _statements(_TEXT_OF.sub(r"JSON_EXTRACT_PATH_TEXT(\1, '')", command)):
             execute(cursor, statement, params, *args, **how)
         return cursor
 
