@@ -11,7 +11,7 @@ import pytest
 
 from linq_source.analytics.views import in_order
 from linq_source.runner import run_events
-from linq_source.simulator import Recorder, Simulator, World
+from linq_source.simulator import Quirks, Recorder, Simulator, World
 from linq_source.webhook.event_loader import EventLoader
 from tests.destinations.fixtures import STORES, called, kind, store
 from tests.destinations.store import Store
@@ -36,7 +36,8 @@ OF_THE_SYNC = {"synced_at", "read_whole_at"}
 @pytest.mark.parametrize("kind", [each for each in STORES if each.has_views], indirect=True, ids=called)
 def test_every_view_holds_the_rows_that_it_holds_in_duckdb(serve: Serve, store: Store, tmp_path: Path) -> None:
     world = busy_world()
-    linq, recorder, box = serve(world), Recorder(world), Mailbox(tmp_path / "events")
+    linq = serve(world, quirks=Quirks(time_style="milliseconds"))
+    recorder, box = Recorder(world), Mailbox(tmp_path / "events")
     duck = Warehouse(tmp_path / "reference.duckdb")
     for each in (duck, store):
         assert each.sync(linq).exit_code == 0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dlt.load import Load
 
-from linq_source.analytics.views import VERSION_VIEW, in_order
+from linq_source.analytics.views import VERSION_VIEW
 from linq_source.errors import DestinationError
 from linq_source.simulator import Quirks, Recorder, Simulator
 from tests.destinations.fixtures import kind, store
@@ -104,9 +104,7 @@ def test_events_are_loaded_and_served_and_the_views_stand(serve: Serve, store: S
     result = store.sync(linq, events=box.folder)
     assert (linq.count("/chat_messages$"), result.loads) == (1, [])
     if store.has_views:
-        assert {name: len(store.read(name)) for name in (*in_order(), VERSION_VIEW)}[VERSION_VIEW] == 1
-        assert sum(row["turns"] for row in store.read("response_rates_daily")) > 0
-        assert len(store.read("messages_live")) == len(store.read("messages"))
+        assert len(store.read(VERSION_VIEW)) == 1
         assert sum(row["calls"] for row in store.read("call_summary")) == 1
 
 
