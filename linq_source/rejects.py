@@ -48,11 +48,13 @@ class Rejects:
             return fresh
         stored = self._load(memory)
         fresh = fresh.filter(pa.array([digest not in self._present for digest in _hashes(fresh)], type=pa.bool_()))
+        chats = _chats_of(stored, answers_for) if answers_for else set()
+        columns = (_hashes(stored), stored["table_name"].to_pylist(), stored["chat_id"].to_pylist())
         has_left = [
-            ((row["table_name"], row["chat_id"]) in whole or _is_chat(row, answers_for))
-            and row["row_hash"] in self._present
-            and row["row_hash"] not in self._misfits.hashes
-            for row in stored.to_pylist()
+            ((name, chat_id) in whole or digest in chats)
+            and digest in self._present
+            and digest not in self._misfits.hashes
+            for digest, name, chat_id in zip(*columns, strict=True)
         ]
         left = with_value(stored.filter(pa.array(has_left, type=pa.bool_())), "is_removed", value=True)
         self._present.update(_hashes(fresh))
@@ -74,9 +76,10 @@ class Rejects:
         return self._stored
 
 
-def _is_chat(row: dict[str, Any], wanted: Callable[[str], bool] | None) -> bool:
-    """Whether what was rejected is the row of a chat whose identity is wanted."""
-    return wanted is not None and row["table_name"] == CHATS.name and wanted(_identity(row))
+def _chats_of(stored: pa.Table, are_wanted: Callable[[str], bool]) -> set[str]:
+    """Return the hashes of the rejected rows of chats whose identity is wanted."""
+    is_chat = pa.array([name == CHATS.name for name in stored["table_name"].to_pylist()], type=pa.bool_())
+    return {row["row_hash"] for row in stored.filter(is_chat).to_pylist() if are_wanted(_identity(row))}
 
 
 def _identity(row: dict[str, Any]) -> str:
