@@ -31,14 +31,17 @@ test: $(READY) ## run the whole test suite
 test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter
 	$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 --long-way
 
-test-warehouses: $(READY) ## Snowflake, BigQuery, DuckLake and S3, each emulated in an environment of its own below .venv-*
+test-warehouses: $(READY) ## Snowflake, BigQuery, DuckLake, SQLite, S3, Delta and Iceberg, each kind in an environment of its own
 	$(BIN)/python -m tests.destinations.environments
 
-test-schedulers: $(READY) ## Dagster, in an environment of its own (.venv-dagster)
+test-schedulers: $(READY) ## Dagster and Airflow, each in an environment of its own (.venv-dagster, .venv-airflow)
 	$(PYTHON) -m venv .venv-dagster
 	$(BIN)/uv pip install --quiet --python .venv-dagster/bin/python -e '.[postgres,report,dagster]' \
 		hypothesis pytest pytest-timeout
-	LINQ_REQUIRE_DAGSTER=1 .venv-dagster/bin/python -m pytest tests/test_schedulers.py
+	$(PYTHON) -m venv .venv-airflow
+	$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python -r tests/airflow.lock
+	LINQ_REQUIRE_DAGSTER=1 LINQ_REQUIRE_AIRFLOW=1 LINQ_AIRFLOW_PYTHON="$(CURDIR)/.venv-airflow/bin/python" \
+		.venv-dagster/bin/python -m pytest tests/test_schedulers.py
 
 soak: $(READY) ## the long tests: random kills and thousands of histories
 	$(BIN)/python -m pytest -m soak -s --timeout 0
@@ -61,9 +64,11 @@ build: $(READY) ## a wheel, a source archive, and the list of all that is instal
 	$(BIN)/python -m hatchling build
 	$(BIN)/uv tool run --quiet --from 'cyclonedx-bom>=5,<8' cyclonedx-py environment $(BIN)/python --output-file dist/sbom.json
 
-lock: $(READY) ## write requirements.lock anew from pyproject.toml
+lock: $(READY) ## write requirements.lock anew from pyproject.toml, and what Airflow is tried with
 	$(BIN)/uv pip compile pyproject.toml --universal --extra postgres --extra report --extra s3 --extra webhook --extra dev --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+	echo 'apache-airflow>=3.3,<3.4' | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-emit-index-url \
+		--no-emit-find-links --generate-hashes --no-annotate --no-header --quiet -o tests/airflow.lock
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

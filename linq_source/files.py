@@ -102,7 +102,7 @@ class FileDataset:
         return connection
 
     def remove_torn_files(self) -> None:
-        """Remove what a kill or a full disk left half written of dlt's schemas and states: it would fail on them.
+        """Remove what a crash of the machine left half written of dlt's schemas and states: it would fail on them.
 
         An object store has none, since it takes a file whole or not at all.
         """

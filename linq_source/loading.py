@@ -28,6 +28,7 @@ from linq_source.files import files_of
 from linq_source.shards import Shard
 from linq_source.sync import Sync
 from linq_source.webhook.event_loader import EventLoader
+from linq_source.whole_files import with_whole_files
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def load(
     try:
         pipeline = dlt.pipeline(
             target.pipeline_name,
-            destination=_configured_once(target.destination),
+            destination=with_whole_files(_configured_once(target.destination)),
             dataset_name=target.dataset_name,
             pipelines_dir=str(folder),
         )

@@ -1,6 +1,7 @@
 """Lists mirrored whole: numbers, contacts, subscriptions, chats. What a list no longer holds has departed."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -21,6 +22,9 @@ from linq_source.tables import (
     Table,
 )
 from linq_source.values import integer_or_none, to_column
+
+Collected: TypeAlias = list[tuple[str, list[object]]]
+"""The listings of chats, each with the number that it was made for."""
 
 
 def mirror(context: Context, table: Table, listed: Listed) -> Iterator[Batch]:
@@ -120,8 +124,8 @@ class ChatLists:
         settled |= set(integers(stored[CHATS], "id")) - set(integers(live(stored[CHATS]), "id"))
         settled |= self._orphans(stored, everything)
         context.rejects.note_whole([CHAT_HANDLES], settled)
-        if not (self._is_restricted or self._shard) and self._examined >= set(self._ids):
-            context.rejects.note_whole([CHATS])
+        if not self._is_restricted and self._examined >= set(self._ids):
+            context.rejects.note_chats(self._answers_for(listed, everything))
         for table in (CHAT_HANDLES, CHAT_PHONE_NUMBERS):
             left = missing_rows(batch[table.name], stored[table], table.key)
             keep = [chat_id in settled for chat_id in integers(left, "chat_id")]
@@ -134,8 +138,8 @@ class ChatLists:
         # A chat whose own row fits no column is read all the same.
         return [latest[chat_id] for chat_id in sorted(latest)]
 
-    def _collect(self) -> list[tuple[str, list[object]]]:
-        collected: list[tuple[str, list[object]]] = []
+    def _collect(self) -> Collected:
+        collected: Collected = []
         for number, wait in self._waiting.items():
             try:
                 listed = wait()
@@ -152,7 +156,7 @@ class ChatLists:
                 )
         return collected
 
-    def _own(self, listed: list[tuple[str, list[object]]]) -> list[tuple[str, list[object]]]:
+    def _own(self, listed: Collected) -> Collected:
         """Return the chats of this shard: those whose first number, of all that list them, is its own.
 
         Every shard lists all numbers, since only so all of them agree on whose a chat of two numbers is.
@@ -166,7 +170,18 @@ class ChatLists:
         owns = {number: self._shard.owns(number) for number, _ in listed}
         return [(number, [row for row in rows if owns[owner[identity(row)]]]) for number, rows in listed]
 
-    def _orphans(self, stored: dict[Table, pa.Table], everything: list[tuple[str, list[object]]]) -> set[int]:
+    def _answers_for(self, own: Collected, everything: Collected) -> Callable[[str], bool]:
+        """Return what tells by a chat's identity whether no other shard answers for it.
+
+        A shard does for its own chats, and the first one also for those that nobody lists.
+        """
+        if not self._shard:
+            return lambda _: True
+        ours, listed = ({identity(row) for _, rows in each for row in rows} for each in (own, everything))
+        is_first = self._shard.is_first
+        return lambda chat: chat in ours or (is_first and chat not in listed)
+
+    def _orphans(self, stored: dict[Table, pa.Table], everything: Collected) -> set[int]:
         """Return the chats of which something is stored but no row, and which for sure nobody lists."""
         pairs = stored[CHAT_PHONE_NUMBERS]
         children = {*integers(stored[CHAT_HANDLES], "chat_id"), *integers(pairs, "chat_id")}

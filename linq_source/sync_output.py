@@ -69,15 +69,18 @@ def _counted(count: int, noun: str) -> str:
 
 def print_events_problems(summary: EventSummary) -> None:
     """Print on standard error what was skipped or did not fit, a sentence each."""
-    lines = [f"Skipped: {sentence}." for sentence in summary.skipped]
-    if summary.misfits:
-        lines.append(_misfits(summary))
-    for line in lines:
+    for line in [*_skipped(summary), *_misfits(summary)]:
         print(line, file=sys.stderr)  # noqa: T201
 
 
-def _misfits(summary: EventSummary) -> str:
-    return f"Of the events' values {summary.misfits} fit no column and are null; webhook_events.data has them."
+def _skipped(summary: Summary | EventSummary) -> list[str]:
+    return [f"Skipped: {sentence}." for sentence in summary.skipped]
+
+
+def _misfits(summary: EventSummary) -> list[str]:
+    if not summary.misfits:
+        return []
+    return [f"Of the events' values {summary.misfits} fit no column and are null; webhook_events.data has them."]
 
 
 def print_result(result: Result, where: str, stored: dict[str, int] | None = None) -> None:
@@ -112,20 +115,24 @@ def print_result(result: Result, where: str, stored: dict[str, int] | None = Non
 
 def print_problems(result: Result) -> None:
     """Print on standard error what was skipped, rejected, stopped or failed, a sentence each."""
+    failure = result.summary.failure
+    lines = [str(failure)] if failure else []
+    lines += left_out(result)
+    if result.signal and not failure:
+        lines.append("Stopped on request. What was complete is stored; the next run goes on from there.")
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def left_out(result: Result) -> list[str]:
+    """Return what is not in the tables although the sync went through, a sentence each."""
     summary = result.summary
-    lines = [f"Skipped: {sentence}." for sentence in summary.skipped]
+    lines = _skipped(summary)
     if summary.rejected:
         lines.append(f"{summary.rejected} rows fit no column; the table rejected_rows holds them, with the reason.")
     if summary.unread_times:
         lines.append(f"{summary.unread_times} times could not be read and are null.")
-    if result.events and result.events.misfits:
-        lines.append(_misfits(result.events))
-    if result.signal and not summary.failure:
-        lines.append("Stopped on request. What was complete is stored; the next run goes on from there.")
-    if summary.failure:
-        lines.insert(0, str(summary.failure))
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
+    return lines + (_misfits(result.events) if result.events else [])
 
 
 def _reasons(summary: Summary) -> str:

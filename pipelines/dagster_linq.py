@@ -72,6 +72,8 @@ def asset_spec(table: Table, group: str) -> dg.AssetSpec:
 )
 def linq_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
     """Sync one shard. All tables belong to one run, since one reading of Linq fills them all."""
+    from linq_source.sync_output import left_out
+
     try:
         result = sync(Shard.parse(context.partition_key), context.log.info)
     except LockedError as error:
@@ -89,13 +91,13 @@ def linq_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeRes
         raise failure(gave_up, **figures) from gave_up
     if result.signal:  # not as Dagster's interruption, which its retry policy would start again
         raise dg.Failure("Stopped on request. What was complete is stored.", metadata=figures, allow_retries=False)
-    for sentence in (left_out := problems(result)):
+    for sentence in (sentences := left_out(result)):
         context.log.warning(sentence)
     rows = result.summary.rows + result.events.rows if result.events else result.summary.rows
     for key in context.selected_asset_keys:
         metadata: dict[str, Any] = {"rows_written": rows[key.path[-1]]} | figures
-        if left_out:
-            metadata["left_out"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in left_out))
+        if sentences:
+            metadata["left_out"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences))
         yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 
@@ -148,14 +150,6 @@ def progress_log(log: Callable[[str], None], requests: Callable[[], int]) -> "Ca
 def failure(error: LinqError, **figures: Any) -> dg.Failure:
     """Return an error as Dagster shows it; where the user must change something, a retry would not help."""
     return dg.Failure(str(error), metadata=figures or None, allow_retries=error.exit_code != 2)
-
-
-def problems(result: "Result") -> list[str]:
-    """Return what was left out, a sentence each."""
-    sentences = [f"Skipped: {sentence}." for sentence in result.summary.skipped]
-    if result.summary.rejected:
-        sentences.append(f"{result.summary.rejected} rows fit no column; rejected_rows holds them, with the reason.")
-    return sentences
 
 
 linq_sync = dg.define_asset_job("linq_sync", [linq_tables], description="One sync of one shard.")

@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import dlt
 import duckdb
 import pytest
 
@@ -20,6 +22,7 @@ from linq_source.simulator import Simulator
 from linq_source.source import make_sync
 from linq_source.tables import TABLES
 from linq_source.warehouse import warehouse_target
+from linq_source.whole_files import with_whole_files
 from tests.destinations.filesystem import Filesystem
 from tests.destinations.store import DATASET
 from tests.support import IMPATIENT, TOKEN, assert_mirrors, small_world
@@ -110,6 +113,45 @@ def test_a_session_shows_one_moment_until_the_views_are_run_again(serve: Serve, 
         assert connection.table("messages").count("*").fetchone() == before
         connection.execute(store.views())
         assert connection.table("messages").count("*").fetchone() == (before[0] + 1,) if before else False
+
+
+def test_two_that_begin_in_an_empty_folder_do_not_stop_each_other(store: Filesystem, tmp_path: Path) -> None:
+    one, other = (client_of(store, tmp_path / name) for name in ("one", "other"))
+    exists = one.fs_client.exists
+    meanwhile: list[bool] = []
+
+    def asked(path: str) -> bool:
+        """Have the other begin just after one has seen that nothing is there."""
+        there = bool(exists(path))
+        if not meanwhile:
+            meanwhile.append(there)
+            other.initialize_storage()
+        return there
+
+    one.fs_client.exists = asked
+    one.initialize_storage()
+    assert meanwhile == [False]
+    assert one.get_storage_versions() == other.get_storage_versions() == (2, 2)
+
+
+def test_a_text_of_dlts_is_never_there_by_half(store: Filesystem, tmp_path: Path) -> None:
+    client = client_of(store, tmp_path / "one")
+    client.initialize_storage()
+    path = Path(client.dataset_path, "text")
+    client.fs_client.write_text(str(path), "old", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        client.fs_client.write_text(str(path), "new" * 100_000 + "\ud800", encoding="utf-8")
+    assert path.read_text() == "old"
+    client.fs_client.write_text(str(path), "new", encoding="utf-8")
+    assert path.read_text() == "new"
+    assert {each.name for each in path.parent.iterdir()} == {"init", "text"}
+
+
+def client_of(store: Filesystem, folder: Path) -> Any:
+    """dlt's client of the destination, in a process of its own that keeps its own folder."""
+    destination = with_whole_files(store.target().destination)
+    pipeline = dlt.pipeline("linq", destination=destination, dataset_name=DATASET, pipelines_dir=str(folder))
+    return pipeline._get_destination_clients(dlt.Schema("linq"))[0]
 
 
 def test_shards_fill_one_folder(serve: Serve, store: Filesystem) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from linq_source.shards import Shard
 from linq_source.simulator import Simulator, World
 from tests.poison import POISONS, Poison, PoisonedSimulator
 from tests.support import OLD, TOKEN, Warehouse, assert_mirrors, small_world
@@ -246,6 +247,35 @@ def test_an_incomplete_reading_heals_nothing(poisoned: Poisoned, warehouse: Ware
     warehouse.sync(linq)
     warehouse.sync(linq, phone_numbers=[numbers[1]])
     assert len(warehouse.rows("rejected_rows")) == 1, "the chats of the other number were not listed"
+
+
+def test_a_rejected_chat_that_healed_or_left_leaves_with_the_shard_that_answers_for_it(
+    poisoned: Poisoned, warehouse: Warehouse
+) -> None:
+    world = small_world(phone_numbers=6, chats=24, messages=60, contacts=5)
+    linq = poisoned(world)
+    owners = {row["chat_id"]: row["phone_number"] for row in reversed(world.listed()["chat_phone_numbers"])}
+    shards = [Shard(1, 2), Shard(2, 2)]
+    healed, gone = (next(chat for chat, number in owners.items() if shard.owns(number)) for shard in shards)
+    stays = next(chat for chat, number in owners.items() if shards[1].owns(number) and chat not in (healed, gone))
+    for chat in (healed, gone, stays):
+        linq.poisoned["chats", chat] = Poison("chats", "", {"display_name": {}})
+    for shard in shards:
+        warehouse.sync(linq, shard=shard)
+    assert rejected_chats(warehouse) == {healed, gone, stays}
+    del linq.poisoned["chats", healed]
+    world.remove_chat(gone)
+    warehouse.sync(linq, shard=shards[1])
+    assert rejected_chats(warehouse) == {healed, gone, stays}, "the first answers for it, and for what nobody lists"
+    warehouse.sync(linq, shard=shards[0])
+    assert rejected_chats(warehouse) == {stays}, "which the other has looked at"
+    linq.heal()
+    assert warehouse.sync(linq, shard=shards[1]).exit_code == 0
+    assert rejected_chats(warehouse) == set()
+
+
+def rejected_chats(warehouse: Warehouse) -> set[int]:
+    return {json.loads(row["row_json"])["id"] for row in warehouse.rows("rejected_rows")}
 
 
 def test_the_same_poison_again_after_it_was_healed_is_rejected_again(

@@ -1,7 +1,7 @@
 """The schedulers: Dagster, Airflow, cron and systemd run the same syncs, and do what the exit codes ask for.
 
-Without Dagster its tests are skipped, with LINQ_REQUIRE_DAGSTER=1 they fail. Airflow may live in an environment of
-its own, whose Python LINQ_AIRFLOW_PYTHON names.
+Without Dagster or Airflow their tests are skipped, with LINQ_REQUIRE_DAGSTER=1 and LINQ_REQUIRE_AIRFLOW=1 they fail.
+Airflow may live in an environment of its own, whose Python LINQ_AIRFLOW_PYTHON names.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ from tests.destinations.postgresql import SETTING, Postgresql, dataset, server
 from tests.mailbox import Mailbox, told
 from tests.processes import at_request
 from tests.support import ROOT, TOKEN, Warehouse, assert_mirrors, small_world
-from tests.test_shards import assert_once, shared_world
+from tests.test_side_by_side import assert_once, shared_world
 
 Serve: TypeAlias = Callable[..., Simulator]
 Load: TypeAlias = Callable[..., ModuleType]
@@ -37,6 +37,7 @@ Load: TypeAlias = Callable[..., ModuleType]
 __all__ = ["dataset", "server"]  # fixtures
 
 REQUIRED = "LINQ_REQUIRE_DAGSTER"
+AIRFLOW_REQUIRED = "LINQ_REQUIRE_AIRFLOW"
 EXAMPLES = ROOT / "docs" / "examples"
 
 # Dagster's own: pydantic's and its own superseded functions.
@@ -422,7 +423,10 @@ def airflow(tmp_path: Path, home: Path) -> Callable[..., "subprocess.CompletedPr
     python = os.environ.get("LINQ_AIRFLOW_PYTHON")
     if not python:
         if not importlib.util.find_spec("airflow"):
-            pytest.skip("Airflow is not installed, and LINQ_AIRFLOW_PYTHON does not say where else it is")
+            reason = "Airflow is not installed, and LINQ_AIRFLOW_PYTHON does not say where else it is"
+            if os.environ.get(AIRFLOW_REQUIRED):
+                pytest.fail(f"{reason}; {AIRFLOW_REQUIRED} is set")
+            pytest.skip(reason)
         python = sys.executable
     airflow_home = {
         "AIRFLOW_HOME": str(tmp_path / "airflow"),

@@ -28,9 +28,15 @@ class Bigquery(Store):
     destination = "bigquery"
     packages = ("bqemulator", "google.cloud.bigquery", "duckdb_extensions", "duckdb_extension_spatial", "numpy")
 
+    is_played = True
+
     @classmethod
     def prepared(cls) -> AbstractContextManager[object]:
         return _emulator()
+
+    @classmethod
+    def stand_in(cls) -> AbstractContextManager[object]:
+        return _led_there()
 
     def environment(self) -> Environment:
         self.dataset = f"{DATASET}_{next(_datasets)}"
@@ -40,8 +46,8 @@ class Bigquery(Store):
             "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",
         }
 
-    def target(self, **options: Any) -> Target:
-        target = super().target(**options)
+    @classmethod
+    def adapted(cls, target: Target) -> Target:
         # The emulator has one connection, on which all sessions' transactions meet.
         target.destination.caps_params["supports_transactions"] = False
         target.destination.caps_params["alter_add_multi_column"] = False  # nor does it take two columns at once
@@ -72,8 +78,6 @@ class Bigquery(Store):
 @contextmanager
 def _emulator() -> Iterator[None]:
     from duckdb_extensions import import_extension
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.bigquery import Client
 
     import_extension("spatial")  # which the emulator would download
     port = _free_port()
@@ -88,16 +92,25 @@ def _emulator() -> Iterator[None]:
         server = subprocess.Popen([sys.executable, "-m", "bqemulator", "start"], env=env, stdout=log, stderr=log)
         try:
             _wait(server, url, log)
-            with (
-                patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": url}),
-                patch("google.auth.default", lambda **_: (AnonymousCredentials(), PROJECT)),
-                patch.object(Client, "_call_api", _raising(Client._call_api)),
-                patch.object(Client, "load_table_from_file", _never_empty(Client.load_table_from_file)),
-            ):
+            with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": url}), _led_there():
                 yield
         finally:
             server.terminate()
             server.wait(30)
+
+
+@contextmanager
+def _led_there() -> Iterator[None]:
+    """Have Google's client talk to the emulator, and understand it."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.bigquery import Client
+
+    with (
+        patch("google.auth.default", lambda **_: (AnonymousCredentials(), PROJECT)),
+        patch.object(Client, "_call_api", _raising(Client._call_api)),
+        patch.object(Client, "load_table_from_file", _never_empty(Client.load_table_from_file)),
+    ):
+        yield
 
 
 def _raising(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,6 @@ class Ducklake(Store):
 
     destination = "ducklake"
     packages = ("duckdb_extensions", "duckdb_extension_ducklake")
-    can_be_killed = True
 
     def environment(self) -> Environment:
         from duckdb_extensions import import_extension

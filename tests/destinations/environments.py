@@ -58,7 +58,9 @@ def main(names: Sequence[str]) -> int:
             # The emulator of BigQuery brings fixtures for pytest that want Docker.
             tests = [
                 "tests/test_destinations.py",
+                "tests/test_destination_views.py",
                 "tests/test_files.py",
+                "tests/test_side_by_side.py",
                 "-p",
                 "no:bqemulator",
                 "-p",

@@ -25,7 +25,6 @@ class Filesystem(Store):
     name = "filesystem"
     table_format: ClassVar[str | None] = None
     packages = ()
-    can_be_killed = True
 
     @classmethod
     def options(cls) -> list[str]:

@@ -21,7 +21,6 @@ class Postgresql(Store):
 
     destination = "postgres"
     packages = ("psycopg2",)
-    can_be_killed = True
     address: ClassVar[dict[str, Any]]
 
     def __init__(self, folder: Path) -> None:

@@ -1,19 +1,23 @@
-"""Snowflake, as fakesnow plays it: its SQL translated for a DuckDB in this process.
+"""Snowflake, as fakesnow plays it: its SQL translated for a DuckDB in the process that asks, its databases in files.
 
-What it proves is our SQL and dlt's, not how Snowflake stages files: COPY is played here.
+A process that is killed takes the DuckDB with it, which keeps what was committed, as a server would. What it proves
+is our SQL and dlt's, not how Snowflake stages files: COPY is played here.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 from tests.destinations.store import DATASET, Environment, Store
 
 DATABASE = "LINQ"
+FOLDER = "LINQ_TESTS_SNOWFLAKE"
 
 
 class Snowflake(Store):
@@ -22,20 +26,24 @@ class Snowflake(Store):
     destination = "snowflake"
     packages = ("fakesnow", "snowflake.connector")
 
+    is_played = True
+
     @classmethod
     def prepared(cls) -> AbstractContextManager[object]:
+        return cls.stand_in()
+
+    @classmethod
+    def stand_in(cls) -> AbstractContextManager[object]:
         return _stood_in()
 
     def environment(self) -> Environment:
-        from fakesnow.instance import FakeSnow
-
-        self._fake = _current[0] = FakeSnow(create_schema_on_connect=False)
         names = {"DATABASE": DATABASE, "HOST": "fake", "USERNAME": "linq", "PASSWORD": "none", "WAREHOUSE": "none"}
-        return {f"DESTINATION__SNOWFLAKE__CREDENTIALS__{name}": value for name, value in names.items()}
+        settings = {f"DESTINATION__SNOWFLAKE__CREDENTIALS__{name}": value for name, value in names.items()}
+        return {FOLDER: str(self.folder), **settings}
 
     def _run(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Ask the DuckDB that is behind it, in DuckDB's SQL."""
-        connection = self._fake.duck_conn.cursor()
+        connection = _played().duck_conn.cursor()
         connection.execute(f"use {DATABASE}.{DATASET.upper()}; set timezone = 'UTC'")
         cursor = connection.execute(sql)
         return [column[0].lower() for column in cursor.description or ()], cursor.fetchall()
@@ -55,7 +63,7 @@ class Snowflake(Store):
         return [{column: _plain(value) for column, value in zip(columns, row, strict=True)} for row in rows]
 
     def close(self) -> None:
-        self._fake.duck_conn.close()
+        _played().duck_conn.close()
 
 
 def _plain(value: Any) -> Any:
@@ -65,11 +73,24 @@ def _plain(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) and value.startswith('"[') else value
 
 
-_current: list[Any] = [None]
-"""The Snowflake that connections go to."""
+def _played() -> Any:
+    """The Snowflake of the folder that the environment names. One process at a time has its databases open."""
+    return _in_folder(os.environ[FOLDER])
+
+
+@cache
+def _in_folder(folder: str) -> Any:
+    from fakesnow.instance import FakeSnow
+
+    return FakeSnow(create_schema_on_connect=False, db_path=folder)
+
 
 _FILE = re.compile(r"PUT 'file://(?P<path>[^']+)'", re.IGNORECASE)
 _COPY = re.compile(r"COPY INTO (?P<table>\S+)", re.IGNORECASE)
+
+
+_TEXT_OF = re.compile(r"(?<=JSON_EXTRACT_PATH_TEXT\()CAST\((\S+) AS VARCHAR\)")
+"""The text in a VARIANT: Snowflake's cast gives it as it is, and fakesnow's in quotation marks."""
 
 
 @contextmanager
@@ -87,7 +108,7 @@ def _stood_in() -> Iterator[None]:
         if copied := _COPY.match(command):
             cursor._duck_conn.execute(_insert(cursor, copied["table"], cursor._conn.put_file))
             return cursor
-        for statement in _statements(command):
+        for statement in _statements(_TEXT_OF.sub(r"JSON_EXTRACT_PATH_TEXT(\1, '')", command)):
             execute(cursor, statement, params, *args, **how)
         return cursor
 
@@ -99,7 +120,7 @@ def _stood_in() -> Iterator[None]:
 
     def connect(*, schema: str, **how: Any) -> Any:
         # dlt names the schema as SQL does: with the database before it, in quotation marks.
-        return _current[0].connect(schema=schema.split(".")[-1].strip('"'), **how)
+        return _played().connect(schema=schema.split(".")[-1].strip('"'), **how)
 
     with (
         patch("snowflake.connector.connect", connect),

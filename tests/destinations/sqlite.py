@@ -13,7 +13,6 @@ class Sqlite(Store):
     destination = "sqlalchemy"
     packages = ("sqlalchemy",)
     has_views = False
-    can_be_killed = True
 
     def environment(self) -> Environment:
         return {"DESTINATION__SQLALCHEMY__CREDENTIALS": f"sqlite:///{self.folder / 'linq.db'}"}

@@ -2,9 +2,10 @@
 
 import importlib.util
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from linq_source.times import TIMESTAMP
 from linq_source.values import to_json
 from linq_source.warehouse import warehouse_target
 from linq_source.webhook.event_loader import EventLoader
-from tests.support import IMPATIENT, TOKEN, Warehouse
+from tests.support import IMPATIENT, ROOT, TOKEN, Warehouse
 
 REQUIRED = "LINQ_REQUIRE_WAREHOUSES"
 """Names of destinations, or `all`: their tests must run, and fail where what they need is not installed."""
@@ -42,8 +43,8 @@ class Store(Warehouse, ABC):
     packages: ClassVar[tuple[str, ...]]
     """The modules without which there is no such store."""
     has_views: ClassVar[bool] = True
-    can_be_killed: ClassVar[bool] = False
-    """Whether a process of its own can sync into it, and be killed."""
+    is_played: ClassVar[bool] = False
+    """Whether each process that reaches it must enter its stand-in."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "linq")
@@ -56,9 +57,28 @@ class Store(Warehouse, ABC):
         return None
 
     @classmethod
+    def stand_in(cls) -> AbstractContextManager[object]:
+        """What plays it, or leads to what plays it, in this process."""
+        return nullcontext()
+
+    @classmethod
     def options(cls) -> list[str]:
         """What the command needs beside the destination's name."""
         return []
+
+    def command(self) -> list[str]:
+        """The real command, which syncs into it in a process of its own under the settings of the environment."""
+        played = ["-m", "tests.destinations.command", self.destination]
+        script = played if self.is_played else [str(ROOT / "pipelines" / "linq_to_warehouse.py")]
+        return [
+            sys.executable,
+            *script,
+            "--destination",
+            self.destination,
+            "--dataset",
+            self.dataset,
+            *self.options(),
+        ]
 
     @abstractmethod
     def environment(self) -> Environment:
@@ -80,7 +100,12 @@ class Store(Warehouse, ABC):
         """Let go of what was opened."""
 
     def target(self, **options: Any) -> Target:
-        return warehouse_target(self.destination, self.dataset, **options)
+        return self.adapted(warehouse_target(self.destination, self.dataset, **options))
+
+    @classmethod
+    def adapted(cls, target: Target) -> Target:
+        """A target as what plays the destination can take it."""
+        return target
 
     def sync(self, linq: Simulator, *, target: dict[str, Any] | None = None, **settings: Any) -> Result:
         events = settings.pop("events", None)

@@ -1,0 +1,39 @@
+"""What the progress bar says, and what a sync tells of that was left out."""
+
+import pytest
+
+from linq_source.context import Summary
+from linq_source.runner import Result
+from linq_source.sync_output import describe, left_out
+from linq_source.webhook.event_loader import EventSummary
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        (Summary(), "Reading lists"),
+        (Summary(chats_to_read=160), "0 of 160 chats, 0 messages, 2 requests/s, starting"),
+        (
+            Summary(chats_to_read=160, chats_done=40, messages_read=4603),
+            "40 of 160 chats, 4,603 messages, 2 requests/s, 1:30 left",
+        ),
+        (Summary(chats_to_read=160, chats_done=160, messages_read=14_000), "Storing, 14,000 messages read"),
+    ],
+)
+def test_the_progress_bar_tells_chats_messages_pace_and_time_left(summary: Summary, said: str) -> None:
+    assert describe(summary, requests=60, seconds=30.0) == said
+
+
+def test_all_that_was_left_out_is_told_in_a_sentence_each() -> None:
+    summary = Summary(skipped=["chat 7: gone (404)"], rejected=2, unread_times=3)
+    result = Result(summary, seconds=1.0, requests=5, retries=0, exit_code=3, events=EventSummary(misfits=4))
+    assert left_out(result) == [
+        "Skipped: chat 7: gone (404).",
+        "2 rows fit no column; the table rejected_rows holds them, with the reason.",
+        "3 times could not be read and are null.",
+        "Of the events' values 4 fit no column and are null; webhook_events.data has them.",
+    ]
+
+
+def test_a_sync_that_left_out_nothing_tells_nothing() -> None:
+    assert left_out(Result(Summary(), seconds=1.0, requests=5, retries=0, exit_code=0)) == []
