@@ -80,7 +80,8 @@ def watch(points: Points) -> None:
             return execute(self, query, *given)
         # dlt gives DuckDB several statements at once, and between any two of them it can be killed.
         result = self
-        for statement in [each.query for each in duckdb.extract_statements(query)] if not given else [query]:
+        parts = [query] if any(given) else [each.query for each in duckdb.extract_statements(query)]
+        for statement in parts:
             result = points.around(statement, execute, self, statement, *given)
         return result
 

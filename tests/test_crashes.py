@@ -212,16 +212,24 @@ def check_points(crashes: Crashes, *, files_checked: int | None, kills: int | No
 def most_telling(points: list[str], states: list[int], count: int | None) -> list[int]:
     """So many states, in order: half of them those that most points leave, half spread over the others.
 
-    And as many between a DELETE and its INSERT: what another transaction has committed already, if all is well.
+    And of each table that keeps what has gone, the last one between a DELETE and its INSERT: what was marked as gone
+    is lost there for ever, unless a transaction holds both.
     """
     if count is None:
         return sorted(set(states))
-    common = [state for state, _ in Counter(states).most_common(count // 2)]
-    deleted = [f'after delete from "linq_data"."{table}"' for table in MARKED]
-    halfway = {state for point, state in zip(points, states, strict=True) if point.lower().startswith(tuple(deleted))}
-    common += spread(sorted(halfway - set(common)), count)
-    left = sorted(set(states) - set(common))
+    common = {state for state, _ in Counter(states).most_common(count // 2)}
+    common |= {
+        max(found)
+        for table in MARKED
+        if (found := [state for point, state in zip(points, states, strict=True) if is_halfway(point, table)])
+    }
+    left = sorted(set(states) - common)
     return sorted({*common, *spread(left, count // 2)})
+
+
+def is_halfway(point: str, table: str) -> bool:
+    """Whether a run has just deleted of this table what it is about to insert anew."""
+    return point.lower().startswith(f'after delete from "linq_data"."{table}"')
 
 
 def spread(every: Sequence[int], count: int | None) -> list[int]:

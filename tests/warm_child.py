@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests import hints
+
 LOADED = ("dlt.destinations", "dlt.load.load", "httpx", "orjson", "pendulum", "rich.progress", "sqlglot")
 """What takes most of a start, without what starts threads: a process that has some cannot be forked safely."""
 
@@ -25,6 +27,7 @@ def main() -> None:
     """Fork for each connection until standard input ends."""
     for name in LOADED:
         importlib.import_module(name)
+    hints.remember()
     tasks = Path("/proc/self/task")
     assert not tasks.exists() or len([*tasks.iterdir()]) == 1, "a process of several threads cannot be forked"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
