@@ -10,6 +10,7 @@ from linq_source.errors import ConfigurationError, LinqError
 from linq_source.memory import Memory
 from linq_source.plan import Policy
 from linq_source.reader import Reader
+from linq_source.redact import Redactor
 from linq_source.rejects import Rejects
 from linq_source.rows import Shaper
 from linq_source.shards import Shard
@@ -34,6 +35,13 @@ class Options:
     """Which part of the account; None for all of it."""
     is_full_refresh: bool = False
     allows_mass_delete: bool = False
+    redactor: Redactor | None = None
+    """What the client redacts all answers with, before anything else sees them; None for not at all."""
+
+    @property
+    def redaction(self) -> str | None:
+        """How rows are redacted, as `chat_syncs` tells it; None for not at all."""
+        return self.redactor.label if self.redactor else None
 
     def __post_init__(self) -> None:
         for name in ("lookback_days", "recheck_hours", "contacts_hours"):
@@ -51,6 +59,7 @@ class Options:
             start=self.start_date,
             end=self.end_date,
             is_full_refresh=self.is_full_refresh,
+            redaction=self.redaction,
         )
 
 

@@ -9,6 +9,7 @@ import dlt
 from dlt.common import known_env
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
+from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
 
 from linq_source import settings
@@ -17,6 +18,7 @@ from linq_source.client import LinqClient
 from linq_source.context import Options
 from linq_source.errors import ConfigurationError
 from linq_source.limits import Limits
+from linq_source.redact import make_redactor
 from linq_source.resources import build_resources
 from linq_source.shards import Shard
 from linq_source.sync import Sync
@@ -38,6 +40,8 @@ def linq_source(
     max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
     full_refresh: bool = False,
     allow_mass_delete: bool = False,
+    redact: str | Sequence[str] | None = None,
+    redact_key: TSecretStrValue | None = None,
 ) -> tuple[DltResource, ...]:
     """Everything in a Linq account, as tables that mirror it.
 
@@ -58,6 +62,8 @@ def linq_source(
         max_wait_seconds: Longest time one sync spends waiting because Linq asks for it or fails.
         full_refresh: Read every chat whole, whatever is stored.
         allow_mass_delete: Believe it when more than a fifth of a table is gone.
+        redact: What is not to be stored: texts, identifiers, or both with a comma between.
+        redact_key: The secret key, of 32 characters or more, of what stands for identifiers.
     """
     sync = make_sync(
         integration_token=integration_token,
@@ -73,6 +79,8 @@ def linq_source(
         max_wait_seconds=max_wait_seconds,
         full_refresh=full_refresh,
         allow_mass_delete=allow_mass_delete,
+        redact=redact,
+        redact_key=redact_key,
     )
     return build_resources(sync, commit_every=None, raises=True)
 
@@ -97,6 +105,8 @@ def make_sync(
     max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
     full_refresh: bool = False,
     allow_mass_delete: bool = False,
+    redact: str | Sequence[str] | None = None,
+    redact_key: TSecretStrValue | None = None,
     shard: Shard | None = None,
     limits: Limits | None = None,
 ) -> Sync:
@@ -111,6 +121,7 @@ def make_sync(
         max_wait_seconds=max_wait_seconds,
     )
     start, end = _interval(start_date, end_date)
+    redactor = make_redactor(redact, redact_key)
     options = Options(
         phone_numbers=tuple(phone_numbers or ()),
         start_date=start,
@@ -121,9 +132,11 @@ def make_sync(
         shard=shard,
         is_full_refresh=full_refresh,
         allows_mass_delete=allow_mass_delete,
+        redactor=redactor,
     )
     token, url = check_token(integration_token), check_base_url(base_url)
-    return Sync(lambda: LinqClient(token, base_url=url, limits=limits), options)
+    clean = redactor.body if redactor else None
+    return Sync(lambda: LinqClient(token, base_url=url, limits=limits, clean=clean), options)
 
 
 def _interval(start_date: str | None, end_date: str | None) -> tuple[datetime | None, datetime | None]:

@@ -15,11 +15,13 @@ import pyarrow as pa
 
 from linq_source.changes import texts
 from linq_source.event_tables import CALLS, MESSAGE_READS, PARTICIPANT_CHANGES, TYPING_INDICATORS, WEBHOOK_EVENTS
+from linq_source.redact import Redactor
 from linq_source.rows import Batch
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import INTEGER, TEXT, Table
 from linq_source.times import TIMESTAMP, parse_times
 from linq_source.values import to_column
+from linq_source.webhook.event import DERIVED, Event, redacted
 
 Data = dict[str, Any]
 
@@ -76,6 +78,27 @@ def shape_events(events: pa.Table, loaded_at: datetime) -> Shaped:
             some = events.take(pa.array(positions))
             _shape_typed(table, some, [data[index] for index in positions], shaped)
     return shaped
+
+
+def redact_events(events: pa.Table, redactor: Redactor) -> pa.Table:
+    """Return events as the receiver stored them, as a receiver with this redactor would have."""
+    kept = [
+        redacted(
+            Event(
+                **{name: row[name] for name in ("event_id", "event_type", "api_version", "created_at", "envelope")},
+                has_own_id=not row["event_id"].startswith(DERIVED),
+                data=row["data"],
+                fingerprint=row["fingerprint"],
+            ),
+            redactor,
+        )
+        for row in events.to_pylist()
+    ]
+    for name in ("event_id", "event_type", "api_version", "data", "fingerprint"):
+        position, column = events.schema.get_field_index(name), [getattr(event, name) for event in kept]
+        field = events.schema.field(position)
+        events = events.set_column(position, field, pa.array(column, type=field.type))
+    return events
 
 
 def _shape_typed(table: Table, events: pa.Table, data: Sequence[Data], shaped: Shaped) -> None:
