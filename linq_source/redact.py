@@ -185,8 +185,8 @@ class Redactor:
             return value if name.endswith("_at") and parse_time(value) else None
         return None if self.hides_identifiers and abs(value) >= _LEAST_NUMBER else value
 
-    def _no_id(self, value: str) -> str:
-        return self.pseudonym(value) if self.hides_identifiers and value.strip() else REDACTED
+    def _no_id(self, value: str) -> Any:
+        return self._address(value, frozenset()) if self.hides_identifiers and value.strip() else REDACTED
 
     def _address(self, value: str | int | float, ours: frozenset[str]) -> Any:
         text = str(value)
