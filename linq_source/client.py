@@ -62,6 +62,8 @@ class LinqClient:
         base = check_base_url(base_url)
         self._token = check_token(integration_token)
         logging.getLogger("httpx").addFilter(_without_query)
+        for name in ("httpcore.http11", "httpcore.http2"):
+            logging.getLogger(name).addFilter(_tells_no_headers)
         tls = _tls_context(base)
         self._connections = [
             httpx.AsyncClient(
@@ -256,3 +258,8 @@ def _without_query(record: logging.LogRecord) -> bool:
             for each in record.args
         )
     return True
+
+
+def _tells_no_headers(record: logging.LogRecord) -> bool:
+    """Leave out what httpcore logs of an answer's headers, which may hold cookies or repeat what was sent."""
+    return "receive_response_headers.complete" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""Redacted tables: they mirror Linq all the same, hold nothing of what was to be left out, and are not undone by chance."""
+"""Redacted tables mirror Linq all the same, hold nothing of what was to be left out, and are not undone by chance."""
 
 import hmac
 import json

@@ -32,7 +32,8 @@ def test_every_spelling_of_a_number_has_one_pseudonym(spelling: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "kept"), [
-    ("Some.One@Example.com", "some.one@example.com"), ("mailto:a@b.c", "a@b.c"), ("+44 20 7946 0018", "+442079460018"),
+    ("Some.One@Example.com", "some.one@example.com"), ("mailto:a@b.c", "a@b.c"),
+    ("+44 20 7946 0018", "+442079460018"),
     ("80123", "+80123"), ("LINQ", "linq"), ("ext. 12 of 555", "ext. 12 of 555"),
 ])  # fmt: skip
 def test_addresses_and_foreign_numbers_have_one_spelling_too(given: str, kept: str) -> None:
@@ -57,15 +58,18 @@ def test_our_own_numbers_stay_readable_as_they_are_spelled() -> None:
         ("message.received", {"from_phone": THEIRS}, {"from_phone": pseudonym(THEIRS)}),
         ("reaction.sent", {"chat_handle": {"id": "7", "identifier": OURS}},
          {"chat_handle": {"id": "7", "identifier": OURS}}),
-        ("reaction.received", {"chat_handle": {"identifier": THEIRS}}, {"chat_handle": {"identifier": pseudonym(THEIRS)}}),
+        ("reaction.received", {"chat_handle": {"identifier": THEIRS}},
+         {"chat_handle": {"identifier": pseudonym(THEIRS)}}),
         ("call.completed", {"direction": "inbound", "from": THEIRS, "to": OURS, "answered_by": OURS},
          {"direction": "inbound", "from": pseudonym(THEIRS), "to": OURS, "answered_by": OURS}),
         ("call.completed", {"direction": "outbound", "from": OURS, "to": THEIRS, "forwarded_from": THEIRS},
          {"direction": "outbound", "from": OURS, "to": pseudonym(THEIRS), "forwarded_from": pseudonym(THEIRS)}),
-        ("call.completed", {"direction": "sideways", "from": OURS}, {"direction": "sideways", "from": pseudonym(OURS)}),
+        ("call.completed", {"direction": "sideways", "from": OURS},
+         {"direction": "sideways", "from": pseudonym(OURS)}),
         ("typing_indicator.received",
          {"chat_handles": [{"identifier": OURS, "display_name": "Us", "is_me": True}, {"identifier": THEIRS}]},
-         {"chat_handles": [{"identifier": OURS, "display_name": None, "is_me": True}, {"identifier": pseudonym(THEIRS)}]}),
+         {"chat_handles": [{"identifier": OURS, "display_name": None, "is_me": True},
+                           {"identifier": pseudonym(THEIRS)}]}),
     ],
 )  # fmt: skip
 def test_events_say_themselves_which_numbers_are_ours(event_type: str, data: Any, kept: Any) -> None:
@@ -158,7 +162,8 @@ def test_the_setting_takes_a_list_in_every_form_that_dlt_hands_over(redact: Any,
 
 @pytest.mark.parametrize(
     ("redact", "key", "names"),
-    [("text", KEY, "SOURCES__LINQ__REDACT "), ("all", KEY, "SOURCES__LINQ__REDACT "), ("{", KEY, "SOURCES__LINQ__REDACT "),
+    [("text", KEY, "SOURCES__LINQ__REDACT "), ("all", KEY, "SOURCES__LINQ__REDACT "),
+     ("{", KEY, "SOURCES__LINQ__REDACT "),
      ("identifiers", None, "SOURCES__LINQ__REDACT_KEY .*not set"), ("identifiers", " ", "not set"),
      ("texts,identifiers", "a-short-key-of-31-characters-xx", "fewer than 32")],
 )  # fmt: skip
