@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from linq_source.errors import ConfigurationError
-from linq_source.runner import Result, run_events, run_sync
-from linq_source.simulator import Recorder, Simulator, World
+from linq_source.runner import run_events
+from linq_source.simulator import Simulator, World
 from linq_source.source import make_sync
 from linq_source.webhook.event_loader import EventLoader
 from tests.mailbox import Mailbox, told
 from tests.poison import Poison, PoisonedSimulator
-from tests.support import IMPATIENT, TOKEN, Warehouse, _listed, small_world
+from tests.support import TOKEN, Warehouse, _listed, small_world
 from tests.test_changes import (
     chat_gone,
     deleted_first_message,
@@ -231,43 +231,3 @@ def test_a_rejected_row_is_kept_without_its_values(serve: Serve, warehouse: Ware
         assert warehouse.sync(linq, full_refresh=True, **BOTH).exit_code == 0
         assert warehouse.rows("rejected_rows") == []
         assert_holds(warehouse, redacted_listing(linq.world))
-
-
-def load(warehouse: Warehouse, box: Mailbox, linq: Simulator, **settings: Any) -> Result:
-    """Load the events, then sync, as the command with --events does."""
-    sync = make_sync(**{"limits": IMPATIENT, "integration_token": TOKEN, "base_url": linq.base_url} | settings)
-    return run_sync(sync, warehouse.target(), EventLoader(str(box.folder), sync.options.redactor))
-
-
-def test_events_of_a_receiver_without_redaction_are_redacted_when_they_are_loaded(
-    serve: Serve, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    world, box = small_world(contacts=2), Mailbox(tmp_path / "events")
-    linq = serve(world)
-    warehouse.sync(linq, **BOTH)
-    recorder = Recorder(world)
-    chat = world.add_chat([SOMEONE])
-    received = world.receive(chat.id, "a private text")
-    sent = world.send(chat.id, "another private text")
-    world.react(sent.id, "like", from_phone=SOMEONE)
-    world.complete_call({"from": SOMEONE})
-    box.write(recorder.bodies())
-    assert run_events(EventLoader(str(box.folder), make_sync(TOKEN, **BOTH).options.redactor), warehouse.target())
-    events = {row["event_type"]: json.loads(row["data"]) for row in warehouse.rows("webhook_events")}
-    assert (events["message.received"]["id"], events["message.sent"]["id"]) == (str(received.id), str(sent.id))
-    assert events["message.received"]["from_phone"] == pseudonym(SOMEONE)
-    assert world.is_ours(events["message.sent"]["from_phone"])
-    [call] = warehouse.rows("calls")
-    assert call["from_phone"] == pseudonym(SOMEONE)
-    assert call["recording_data__transcription"] is None
-    everything = str(warehouse.everything())
-    assert "private" not in everything
-    assert SOMEONE not in everything
-    result = load(warehouse, box, linq, **BOTH)
-    assert (result.exit_code, result.events and result.events.events) == (0, 0)
-    assert_holds(warehouse, redacted_listing(world))
-    joined = (
-        "select count(*) from calls join chat_handles h on h.phone_number = calls.from_phone "
-        f"where h.chat_id = {chat.id}"
-    )
-    assert warehouse.query(joined) == [(1,)]
