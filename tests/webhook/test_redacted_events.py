@@ -1,4 +1,4 @@
-"""Redacted events: what a receiver keeps, what a loader makes of what was kept without redaction, and the live view."""
+"""Redacted events: what a receiver keeps, what a loader makes of what was kept without, and the live view."""
 
 import json
 from collections.abc import Callable
