@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError, LinqError
+from linq_source.forgotten import Gate
 from linq_source.memory import Memory
 from linq_source.plan import Policy
 from linq_source.reader import Reader
-from linq_source.redact import Redactor
 from linq_source.rejects import Rejects
 from linq_source.rows import Shaper
 from linq_source.shards import Shard
@@ -35,13 +35,13 @@ class Options:
     """Which part of the account; None for all of it."""
     is_full_refresh: bool = False
     allows_mass_delete: bool = False
-    redactor: Redactor | None = None
-    """What the client redacts all answers with, before anything else sees them; None for not at all."""
+    gate: Gate = field(default_factory=Gate)
+    """What all answers come through, before anything else sees them."""
 
     @property
     def redaction(self) -> str | None:
         """How rows are redacted, as `chat_syncs` tells it; None for not at all."""
-        return self.redactor.label if self.redactor else None
+        return self.gate.label
 
     def __post_init__(self) -> None:
         for name in ("lookback_days", "recheck_hours", "contacts_hours"):

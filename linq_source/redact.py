@@ -84,6 +84,21 @@ def normal(identifier: str) -> str:
     return f"+{digits}"
 
 
+def pseudonym(identifier: str, key: bytes) -> str:
+    """Return what stands for an identifier, however it is spelled: HMAC-SHA-256 of its normal spelling."""
+    return PREFIX + hmac.digest(key, normal(identifier).encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def label_of(key: bytes) -> str:
+    """Return what tells a key from others without telling it."""
+    return hmac.digest(key, b"the key of linq_source", "sha256").hex()[:8]
+
+
+def key_of(setting: str | None) -> bytes:
+    """Return the key that a setting holds; empty where it holds none."""
+    return (setting or "").strip().encode("utf-8", "surrogateescape")
+
+
 class Redactor:
     """Takes out of documents what is not to be kept. It learns our own numbers as it meets them.
 
@@ -102,7 +117,7 @@ class Redactor:
         """What tells this redaction from another: its parts, and which key it was, though not the key."""
         parts = [TEXTS] if self.drops_texts else []
         if self.hides_identifiers:
-            parts.append(f"{IDENTIFIERS}:{self._digest('the key of linq_source')[:8]}")
+            parts.append(f"{IDENTIFIERS}:{label_of(self._key)}")
         return ",".join(parts)
 
     def learn(self, numbers: Iterable[object]) -> None:
@@ -110,11 +125,11 @@ class Redactor:
         self._ours |= {normal(number) for number in numbers if isinstance(number, str) and number}
 
     def pseudonym(self, identifier: str) -> str:
-        """Return what stands for an identifier, however it is spelled: HMAC-SHA-256 of its normal spelling."""
+        """Return what stands for an identifier, however it is spelled."""
         if identifier not in self._pseudonyms:
             if len(self._pseudonyms) > 200_000:
                 self._pseudonyms.clear()
-            self._pseudonyms[identifier] = f"{PREFIX}{self._digest(normal(identifier))}"
+            self._pseudonyms[identifier] = pseudonym(identifier, self._key)
         return self._pseudonyms[identifier]
 
     def body(self, path: str, body: Any) -> Any:
@@ -135,9 +150,6 @@ class Redactor:
     def is_id(self, text: str) -> bool:
         """Whether a text may be kept as an id."""
         return _ID.fullmatch(text) is not None
-
-    def _digest(self, text: str) -> str:
-        return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _value(self, value: Any, name: str, ours: frozenset[str], depth: int) -> Any:
         if value is None or isinstance(value, bool):
@@ -216,15 +228,16 @@ def make_redactor(redact: str | Sequence[str] | None, key: str | None) -> Redact
             f"{KEY_SETTING} (redact_key under [sources.linq] in .dlt/secrets.toml) {problem}: to redact identifiers "
             "takes a secret key, the same for syncs and receivers. Make one with: openssl rand -hex 32"
         )
-    return Redactor(what, secret.encode("utf-8", "surrogateescape"))
+    return Redactor(what, key_of(key))
 
 
-def configured_redactor() -> Redactor | None:
-    """Return the redactor of dlt's configuration: `redact` and `redact_key` in the section `sources.linq`."""
+def configured() -> tuple[Redactor | None, str | None]:
+    """Return the redactor and the key of dlt's configuration: `redact` and `redact_key` in `sources.linq`."""
     import dlt
 
     redact: Any = dlt.config.get("sources.linq.redact")
-    return make_redactor(redact, dlt.secrets.get("sources.linq.redact_key", str))
+    key = dlt.secrets.get("sources.linq.redact_key", str)
+    return make_redactor(redact, key), key
 
 
 def _listed(redact: str | Sequence[str] | None) -> list[str]:

@@ -17,6 +17,7 @@ from linq_source.access import check_base_url, check_token
 from linq_source.client import LinqClient
 from linq_source.context import Options
 from linq_source.errors import ConfigurationError
+from linq_source.forgotten import Gate
 from linq_source.limits import Limits
 from linq_source.redact import make_redactor
 from linq_source.resources import build_resources
@@ -121,7 +122,7 @@ def make_sync(
         max_wait_seconds=max_wait_seconds,
     )
     start, end = _interval(start_date, end_date)
-    redactor = make_redactor(redact, redact_key)
+    gate = Gate(make_redactor(redact, redact_key), redact_key)
     options = Options(
         phone_numbers=tuple(phone_numbers or ()),
         start_date=start,
@@ -132,11 +133,10 @@ def make_sync(
         shard=shard,
         is_full_refresh=full_refresh,
         allows_mass_delete=allow_mass_delete,
-        redactor=redactor,
+        gate=gate,
     )
     token, url = check_token(integration_token), check_base_url(base_url)
-    clean = redactor.body if redactor else None
-    return Sync(lambda: LinqClient(token, base_url=url, limits=limits, clean=clean), options)
+    return Sync(lambda: LinqClient(token, base_url=url, limits=limits, clean=gate.body), options)
 
 
 def _interval(start_date: str | None, end_date: str | None) -> tuple[datetime | None, datetime | None]:

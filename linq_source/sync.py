@@ -17,6 +17,7 @@ from linq_source.client import LinqClient
 from linq_source.context import Context, Options, Summary
 from linq_source.errors import AuthenticationError, ForbiddenError, LinqError
 from linq_source.extras import ExtraColumns
+from linq_source.forgotten import FORGOTTEN
 from linq_source.memory import Memory
 from linq_source.mirrors import ChatLists, mirror, read_phone_numbers
 from linq_source.plan import ChatSync, check_redaction, last_redaction, plan
@@ -148,7 +149,7 @@ class Sync:
 
     def _rejects(self) -> Batch:
         misfits = self._context.shaper.misfits
-        self.summary.rejected, self.summary.unread_times = len(misfits.hashes), misfits.unread_times
+        self.summary.rejected, self.summary.unread_times = misfits.count, misfits.unread_times
         return {REJECTED_ROWS.name: self._context.rejects.changes(self._context.memory)}
 
     def _batches(self, context: Context, selected: Set[str]) -> Generator[Batch, None, None]:
@@ -168,6 +169,7 @@ class Sync:
 
     def _read_all(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
         cursors = context.memory.chat_syncs()
+        self.options.gate.remember(context.memory.rows(FORGOTTEN).to_pylist())
         check_redaction(cursors, self.options.redaction, is_meant=self.options.is_full_refresh)
         try:
             numbers = read_phone_numbers(context)

@@ -109,7 +109,7 @@ def sync(shard: Shard, log: Callable[[str], None]) -> "Result":
     work = configured_sync(shard=part)
     work.on_progress = progress_log(log, lambda: work.reader.counters.requests)
     # The first shard loads them for all.
-    events = EventLoader(EVENTS, work.options.redactor) if EVENTS and shard.is_first else None
+    events = EventLoader(EVENTS, work.options.gate) if EVENTS and shard.is_first else None
     return run_sync(work, target(part), events)
 
 

@@ -179,7 +179,7 @@ def test_less_redaction_or_another_key_is_refused_unless_all_is_to_be_written_an
     assert "SOURCES__LINQ__REDACT" in str(refused.summary.failure)
     assert KEY not in str(refused.summary.failure)
     with pytest.raises(ConfigurationError, match="SOURCES__LINQ__REDACT"):
-        run_events(EventLoader(str(box.folder), make_sync(TOKEN, **other).options.redactor), warehouse.target())
+        run_events(EventLoader(str(box.folder), make_sync(TOKEN, **other).options.gate), warehouse.target())
     assert warehouse.everything() == before
     assert warehouse.sync(linq, full_refresh=True, **other).exit_code == 0
     key = other.get("redact_key")

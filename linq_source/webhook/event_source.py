@@ -8,6 +8,7 @@ from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
 
 from linq_source.event_tables import EVENT_TABLES
+from linq_source.forgotten import Gate
 from linq_source.redact import make_redactor
 from linq_source.resources import open_memory, with_tables
 from linq_source.rows import Batch
@@ -27,7 +28,7 @@ def linq_events(
     Files that were loaded are not read again. What was left out is named in the log, as a warning. `redact` and
     `redact_key` are those of `linq_source`.
     """
-    return _resources(EventLoader(directory, make_redactor(redact, redact_key)), in_slices=False)
+    return _resources(EventLoader(directory, Gate(make_redactor(redact, redact_key), redact_key)), in_slices=False)
 
 
 @dlt.source(name="linq_events", section="linq")

@@ -100,8 +100,12 @@ def to_parquet(rows: list[tuple[Any, ...]]) -> bytes:
         else pa.array(values, type=each.type)
         for each, values in zip(SCHEMA, columns, strict=True)
     ]
+    return as_parquet(pa.table(arrays, schema=SCHEMA))
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Return a Parquet file of a table of SCHEMA."""
     file = io.BytesIO()
-    table = pa.table(arrays, schema=SCHEMA)
     pq.write_table(table, file, compression="zstd", compression_level=3, write_statistics=_COUNTED)
     return file.getvalue()
 

@@ -29,7 +29,7 @@ Serve = Callable[..., Simulator]
 def load(warehouse: Warehouse, box: Mailbox, linq: Simulator, **settings: Any) -> Result:
     """Load the events, then sync, as the command with --events does."""
     sync = make_sync(**{"limits": IMPATIENT, "integration_token": TOKEN, "base_url": linq.base_url} | settings)
-    return run_sync(sync, warehouse.target(), EventLoader(str(box.folder), sync.options.redactor))
+    return run_sync(sync, warehouse.target(), EventLoader(str(box.folder), sync.options.gate))
 
 
 def test_events_of_a_receiver_without_redaction_are_redacted_when_they_are_loaded(
@@ -45,7 +45,7 @@ def test_events_of_a_receiver_without_redaction_are_redacted_when_they_are_loade
     world.react(sent.id, "like", from_phone=SOMEONE)
     world.complete_call({"from": SOMEONE})
     box.write(recorder.bodies())
-    assert run_events(EventLoader(str(box.folder), make_sync(TOKEN, **BOTH).options.redactor), warehouse.target())
+    assert run_events(EventLoader(str(box.folder), make_sync(TOKEN, **BOTH).options.gate), warehouse.target())
     events = {row["event_type"]: json.loads(row["data"]) for row in warehouse.rows("webhook_events")}
     assert (events["message.received"]["id"], events["message.sent"]["id"]) == (str(received.id), str(sent.id))
     assert events["message.received"]["from_phone"] == pseudonym(SOMEONE)
@@ -78,7 +78,7 @@ def test_a_message_that_only_an_event_told_of_is_in_messages_live_without_its_te
     world.add_contact(phone_number="(212) 555-0199")
     message = world.receive(chat.id, "a private text")
     box.write(recorder.bodies())
-    run_events(EventLoader(str(box.folder), make_sync(TOKEN, **BOTH).options.redactor), warehouse.target())
+    run_events(EventLoader(str(box.folder), make_sync(TOKEN, **BOTH).options.gate), warehouse.target())
     row = f"select chat_id, text, sent_from, direction, known_from from messages_live where id = {message.id}"
     assert warehouse.query(row) == [(chat.id, None, pseudonym(SOMEONE), "inbound", "event")]
     load(warehouse, box, linq, **BOTH)
