@@ -83,7 +83,7 @@ class Forgotten:
         return body
 
     def event(self, event_type: str, data: Any) -> Any:
-        """Return what an event may tell: nothing of their chats, calls, contacts, messages; in groups nothing of them.
+        """Return what an event may tell: nothing of their chats, calls, contacts, messages; in groups, not of them.
 
         None where nothing is left of it.
         """
