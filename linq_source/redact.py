@@ -63,6 +63,7 @@ _PSEUDONYM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 _KEY = re.compile(r"(?!.*\d{7})[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}|sha256:[0-9a-f]{64}")
 _CODE = re.compile(r"(?!.*(?:\d{7}|@))\S{1,64}(?:; ?\S{1,64})?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?")
 _NUMBER = re.compile(r"\s*-?\d{1,19}\s*|true|false", re.IGNORECASE)
 _ADDRESS = re.compile(r"[+\d().\s-]{3,24}|[^\s@]{1,64}@[^\s@]{1,190}")
 _LEAST_NUMBER = 10**9
@@ -184,7 +185,7 @@ class Redactor:
             case "id":
                 return value if not isinstance(value, str) or _ID.fullmatch(value) else self._no_id(value)
             case "time":
-                return value if parse_time(value) else REDACTED
+                return value if _is_time(value) else REDACTED
             case "number":
                 return value if not isinstance(value, str) or _NUMBER.fullmatch(value) else REDACTED
             case "code":
@@ -194,7 +195,7 @@ class Redactor:
             case "ours":
                 return value
         if isinstance(value, str):
-            return value if name.endswith("_at") and parse_time(value) else None
+            return value if name.endswith("_at") and _is_time(value) else None
         return None if self.hides_identifiers and abs(value) >= _LEAST_NUMBER else value
 
     def _no_id(self, value: str) -> Any:
@@ -249,6 +250,11 @@ def _listed(redact: str | Sequence[str] | None) -> list[str]:
             listed = orjson.loads(redact)
             parts = listed if isinstance(listed, list) else parts
     return [text for each in parts if (text := str(each).strip().lower())]
+
+
+def _is_time(value: object) -> bool:
+    # To look for the usual spellings takes a tenth of what reading one does.
+    return isinstance(value, str) and (_TIME.fullmatch(value) is not None or parse_time(value) is not None)
 
 
 def _addresses_in(value: dict[str, Any]) -> frozenset[str]:
