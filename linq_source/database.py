@@ -123,6 +123,8 @@ def write_anew(database: Path) -> None:
         with duckdb.connect(":memory:") as connection:
             connection.execute(f"attach {_literal(database)} as old; attach {_literal(fresh)} as new")
             connection.execute("copy from database old to new; detach new; detach old")
+        if database.with_name(database.name + ".wal").exists():
+            raise duckdb.IOException("another program has it open")
     except duckdb.Error as error:
         fresh.unlink(missing_ok=True)
         raise DestinationError(

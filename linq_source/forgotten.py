@@ -99,7 +99,8 @@ class Forgotten:
         own = data.get("id") if event_type.startswith("message.") else None
         about = (own, data.get("chat_message_id"), _object(data, "associated_message").get("id"), message.get("id"))
         is_about = not self.messages.isdisjoint(map(integer_or_none, about))
-        is_alone = len(others) == 1 and self.is_in(others[0])
+        # A chat that is named like a number is one with that number.
+        is_alone = self.knows(chat.get("display_name")) or (len(others) == 1 and self.is_in(others[0]))
         if ids & self.chats or is_about or is_contact or is_call or is_alone or self._is_author(event_type, data):
             return None
         return self._without(data) if self.is_in(data) else data
@@ -113,16 +114,21 @@ class Forgotten:
         return any(map(self.knows, who))
 
     def _without(self, document: Any) -> Any:
-        """Return a document without the objects that are about them, and without names beside their numbers."""
+        """Return a document without the objects that are about them, and without names beside their numbers.
+
+        Nothing tells who wrote the message that a reaction is about, so its text goes too.
+        """
         if isinstance(document, list):
             return [self._without(each) for each in document if not self.is_in(each)]
         if not isinstance(document, dict):
             return document
         is_theirs = any(map(self.knows, document.values()))
-        return {
+        kept = {
             key: None if self.knows(value) or (is_theirs and KINDS.get(key) == "name") else self._without(value)
             for key, value in document.items()
         }
+        about = _object(kept, "associated_message")
+        return kept | ({"associated_message": about | {"text": None}} if about else {})
 
     def _is_contact(self, row: Mapping[str, Any]) -> bool:
         is_known = any(self.knows(row.get(name)) for name in ("phone_number", "email"))

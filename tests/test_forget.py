@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from linq_source import forget as forgetting
 from linq_source.process import locked
 from linq_source.simulator import Recorder, Simulator, World
 from tests.support import OLD, TOKEN, Finished, Warehouse, _listed, run_pipeline, small_world
@@ -148,6 +149,30 @@ def test_what_is_said_names_nothing_of_the_person_and_points_at_the_rest(account
     assert account.warehouse.query(f"select count(*) from chats where id = {account.by_mail.id}") == [(1,)]
     assert account.forget("--email", EMAIL.upper()).returncode == 0
     assert account.held() == set()
+
+
+@pytest.mark.slow
+def test_killed_wherever_it_is_run_again_and_removes_the_rest(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = account.folder / "events" / "journal"
+    where: dict[str, Any] = {"events": str(account.folder / "events"), "journals": [journal]}
+    for step in ("forget_in_journal", "forget_in_files", "_remove", "write_anew"):
+        with monkeypatch.context() as killed:
+            killed.setattr(forgetting, step, _kill)
+            with pytest.raises(KeyboardInterrupt):
+                forgetting.forget(account.warehouse.path, contact_id=account.contact.id, **where)
+        assert "linq.duckdb" in account.held()
+    assert account.held() == {"linq.duckdb"}
+    forgetting.forget(account.warehouse.path, contact_id=account.contact.id, **where)
+    assert account.held() == set()
+    account.sync()
+    assert_mirrors_the_others(account)
+    assert account.warehouse.query("select count(*) > 10 from conversations") == [(True,)]
+
+
+def _kill(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow
