@@ -243,7 +243,7 @@ def configured() -> tuple[Redactor | None, str | None]:
 
 def _listed(redact: str | Sequence[str] | None) -> list[str]:
     """Return the parts that a setting names: one, several with commas between, or a list (in JSON, from dlt)."""
-    parts: Any = redact or ()
+    parts: Any = redact if isinstance(redact, list | tuple) else [redact] if redact else []
     if isinstance(redact, str):
         parts = redact.split(",")
         with suppress(ValueError):

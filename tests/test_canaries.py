@@ -15,11 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dlt
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from linq_source import process
+from linq_source import linq_source, process
 from linq_source.simulator import Recorder, Simulator, World
 from linq_source.simulator.entities import Attachment
 from linq_source.simulator.faults import Fault
@@ -246,3 +247,20 @@ def test_the_working_folder_of_a_redacted_sync_holds_no_canary_either(
         held[name] = {canary for _, canary in leaks(temporary, (*SECRETS, *PERSONAL))}
         assert [path for path in temporary.rglob("*") if path.is_file()]
     assert held == {"clear": set(PERSONAL), "redacted": set()}
+
+
+def test_what_dlt_keeps_of_a_pipeline_of_ones_own_holds_no_canary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"INTEGRATION_TOKEN": TOKEN, "WEBHOOK_SECRET": SECRET}.items():
+        monkeypatch.setenv(f"SOURCES__LINQ__{name}", value)
+    for name, value in REDACTED.items():
+        monkeypatch.setenv(name, value)
+    with poisoned(planted(), in_names=True) as linq:
+        monkeypatch.setenv("SOURCES__LINQ__BASE_URL", linq.base_url)
+        destination = dlt.destinations.duckdb(str(tmp_path / "linq.duckdb"))
+        pipeline = dlt.pipeline("own", pipelines_dir=str(tmp_path), destination=destination, dataset_name="linq_data")
+        pipeline.run(linq_source())
+        assert pipeline.last_trace.resolved_config_values, "the settings were read from the environment"
+    assert (tmp_path / "own" / "trace.pickle").is_file()
+    assert leaks(tmp_path, (*SECRETS, *PERSONAL)) == set()

@@ -162,12 +162,13 @@ def test_the_setting_takes_a_list_in_every_form_that_dlt_hands_over(redact: Any,
 
 @pytest.mark.parametrize(
     ("redact", "key", "names"),
-    [("text", KEY, "SOURCES__LINQ__REDACT "), ("all", KEY, "SOURCES__LINQ__REDACT "),
+    [("text", KEY, "SOURCES__LINQ__REDACT "), (True, KEY, "SOURCES__LINQ__REDACT "),
+     ("all", KEY, "SOURCES__LINQ__REDACT "),
      ("{", KEY, "SOURCES__LINQ__REDACT "),
      ("identifiers", None, "SOURCES__LINQ__REDACT_KEY .*not set"), ("identifiers", " ", "not set"),
      ("texts,identifiers", "a-short-key-of-31-characters-xx", "fewer than 32")],
 )  # fmt: skip
-def test_a_wrong_setting_or_a_weak_key_is_named_and_not_shown(redact: str, key: str | None, names: str) -> None:
+def test_a_wrong_setting_or_a_weak_key_is_named_and_not_shown(redact: Any, key: str | None, names: str) -> None:
     with pytest.raises(ConfigurationError, match=names) as caught:
         make_redactor(redact, key)
     assert not (key or "").strip() or str(key) not in str(caught.value)
