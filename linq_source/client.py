@@ -61,9 +61,7 @@ class LinqClient:
         self._waited_until = 0.0
         base = check_base_url(base_url)
         self._token = check_token(integration_token)
-        logging.getLogger("httpx").addFilter(_without_query)
-        for name in ("httpcore.http11", "httpcore.http2"):
-            logging.getLogger(name).addFilter(_tells_no_headers)
+        _quiet_libraries()
         tls = _tls_context(base)
         self._connections = [
             httpx.AsyncClient(
@@ -248,6 +246,12 @@ def _tls_context(base_url: str) -> ssl.SSLContext:
     # Loading the certificates takes longer than the whole idle sync of a local Linq, which needs none.
     is_plain = base_url.startswith("http://")
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
+
+
+def _quiet_libraries() -> None:
+    logging.getLogger("httpx").addFilter(_without_query)
+    for name in ("httpcore.http11", "httpcore.http2"):
+        logging.getLogger(name).addFilter(_tells_no_headers)
 
 
 def _without_query(record: logging.LogRecord) -> bool:

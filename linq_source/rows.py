@@ -89,10 +89,8 @@ class Shaper:
         """
         added = added or {}
         bad: dict[int, str] = {i: "not an object" for i, row in enumerate(rows) if not isinstance(row, dict)}
-        left_out = {i for i, row in enumerate(rows) if is_forgotten(row)}
-        objects: list[dict[str, Any]] = [
-            row if isinstance(row, dict) and i not in left_out else {} for i, row in enumerate(rows)
-        ]
+        bad |= {i: FORGOTTEN_REASON for i, row in enumerate(rows) if is_forgotten(row)}
+        objects: list[dict[str, Any]] = [row if i not in bad else {} for i, row in enumerate(rows)]
         fields, arrays = [], []
         for column in table.columns:
             values = _values(column, objects, bad) if column.source else added.get(column.name)
@@ -115,10 +113,9 @@ class Shaper:
             arrays.append(array)
         for index in sorted(bad):
             chat_id = None if chat_ids is None else chat_ids[index]
-            if index not in left_out:
+            # A forgotten message counts among its chat's, as those do that fit no column.
+            if bad[index] != FORGOTTEN_REASON or table is MESSAGES:
                 self.misfits.add(table, rows[index], bad[index], chat_id)
-            elif table is MESSAGES:  # it counts among its chat's, as those do that fit no column
-                self.misfits.add(table, rows[index], FORGOTTEN_REASON, chat_id)
         kept = [index for index in range(len(rows)) if index not in bad]
         if bad:
             arrays = [array.take(pa.array(kept, type=pa.int64())) for array in arrays]

@@ -8,9 +8,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from linq_source import settings
 from linq_source.cli import Parser, database_path, run_command
+
+if TYPE_CHECKING:
+    from linq_source.forget import Removed
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +24,6 @@ def main(arguments: Sequence[str]) -> int:
     # Imported late, so that --help and wrong options answer at once.
     from linq_source.errors import ConfigurationError
     from linq_source.forget import forget
-    from linq_source.forgotten import FORGOTTEN
     from linq_source.redact import configured
     from linq_source.webhook.store import FILE_NAME
 
@@ -50,7 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(removed.as_json()))
         return removed.exit_code
-    verb = "Would remove" if options.dry_run else "Removed"
+    say(removed, database)
+    return removed.exit_code
+
+
+def say(removed: "Removed", database: Path) -> None:
+    """Say in sentences what was removed, and what was not."""
+    from linq_source.forgotten import FORGOTTEN
+
+    verb = "Would remove" if removed.is_dry else "Removed"
     for place, counts in (("tables", removed.tables), ("journal", removed.journal), ("files", removed.files)):
         listed = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
         print(f"{verb} from the {place}: {listed or 'nothing'}.")
@@ -59,14 +70,13 @@ def main(arguments: Sequence[str]) -> int:
     if removed.other_identifiers:
         print(
             f"Their contacts have {removed.other_identifiers} other numbers or addresses, which were not looked for: "
-            "name them too, or the contact with --contact-id before it is removed."
+            "name them too. (--contact-id takes all that a contact has; --dry-run tells of it in time.)"
         )
-    if not options.dry_run:
+    if not removed.is_dry:
         print(
             f"Syncs and loads into {database} leave them out from now on (table {FORGOTTEN.name}), while Linq itself "
-            "still has them: delete them there too. Receivers go on keeping what Linq sends; so do your backups."
+            "still has them: delete them there too. Receivers go on keeping what Linq sends, and backups what they hold."
         )
-    return removed.exit_code
 
 
 def parser() -> Parser:
