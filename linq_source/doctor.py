@@ -152,7 +152,7 @@ def _stored(memory: Memory) -> Iterator[Finding]:
     held = ", ".join(_counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
     yield Finding("destination", True, f"It can be reached, and holds {held}.")
     yield _pending(memory)
-    rejected = memory.rows(REJECTED_ROWS, f"reason <> '{FORGOTTEN_REASON}'").num_rows
+    rejected = memory.rows(REJECTED_ROWS, f"coalesce(reason, '') <> '{FORGOTTEN_REASON}'").num_rows
     if rejected:
         yield Finding(
             "rejected rows",

@@ -75,7 +75,7 @@ def say(removed: "Removed", database: Path) -> None:
     if not removed.is_dry:
         print(
             f"Syncs and loads into {database} leave them out from now on (table {FORGOTTEN.name}), while Linq itself "
-            "still has them: delete them there too. Receivers keep what Linq goes on sending, and backups what they hold."
+            "still has them: delete them there too. Receivers go on keeping what Linq sends, backups what they hold."
         )
 
 
