@@ -22,6 +22,7 @@ from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
 from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, name_of_key, recall
 from linq_source.process import locked
+from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.webhook.event_rows import GONE, kept_of
 from linq_source.webhook.forget_events import forget_in_files, forget_in_journal, journal_held
@@ -122,6 +123,7 @@ def _person(
     """Return who is meant: what was named, and of a contact its number and address."""
     earlier = _rows(tables, FORGOTTEN.name, *FORGOTTEN.schema.names)
     recall(earlier, redact_key)  # which raises where the key is another
+    _check_key(tables, redact_key)
     name, key = name_of_key(earlier, redact_key)
     forgotten = Forgotten([key])
     for identifier in identifiers:
@@ -135,11 +137,24 @@ def _person(
             raise ConfigurationError(f"--contact-id: there is no contact {contact_id} in the tables.")
         for value in (row[column] for row in known for column in ("phone_number", "email") if row[column]):
             forgotten.add(value)
+    if any(forgotten.knows(row["phone_number"]) for row in _rows(tables, "phone_numbers", "phone_number")):
+        raise ConfigurationError("This is one of the organisation's own numbers, which is in every one of its chats.")
     theirs = [row for row in contacts if any(map(forgotten.knows, (row["phone_number"], row["email"])))]
     forgotten.contacts |= {row["id"] for row in theirs}
     values = {row[column] for row in theirs for column in ("phone_number", "email") if row[column]}
     removed.other_identifiers = sum(not forgotten.knows(value) for value in values)
     return _Person(forgotten, name)
+
+
+def _check_key(tables: duckdb.DuckDBPyConnection, redact_key: str | None) -> None:
+    """Raise ConfigurationError where numbers stand as pseudonyms that another key has made: nobody would be found."""
+    labels = {row.get("redaction") for row in _rows(tables, "chat_syncs", "*")}
+    keys = {label.partition(f"{IDENTIFIERS}:")[2] for label in labels if label and IDENTIFIERS in label}
+    if keys and label_of(key_of(redact_key)) not in keys:
+        raise ConfigurationError(
+            f"These tables are redacted: set {KEY_SETTING} to the key that they were redacted with, by which people "
+            "are found in them."
+        )
 
 
 def _find(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten) -> Ids:

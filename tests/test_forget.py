@@ -203,6 +203,24 @@ def test_it_waits_for_nobody_and_takes_nothing_from_under_another(account: Accou
     )
 
 
+def test_our_own_numbers_are_not_forgotten_nor_is_anybody_looked_for_with_another_key(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = small_world(contacts=2)
+    warehouse.sync(serve(world), redact="identifiers", redact_key=KEY["SOURCES__LINQ__REDACT_KEY"])
+    before = warehouse.everything()
+    ours = world.listed()["phone_numbers"][0]["phone_number"]
+    for number, environment, says in ((ours, KEY, "This is one of"), (NUMBER, {}, "These tables are redacted")):
+        where = ("--database", str(warehouse.path), "--phone-number", number)
+        done = run_pipeline("forget.py", *where, **environment)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(says)
+    assert warehouse.everything() == before
+    theirs = next(row["phone_number"] for row in world.listed()["contacts"] if row["phone_number"])
+    done = run_pipeline("forget.py", *where[:2], "--phone-number", theirs, "--json", **KEY)
+    assert json.loads(done.stdout)["tables"]["contacts"] == 1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
