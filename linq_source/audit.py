@@ -7,8 +7,8 @@ cannot see: a chat that lost one message and kept a ghost of another.
 import asyncio
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 import dlt
 from dlt.destinations.sql_client import SqlClientBase
@@ -17,6 +17,7 @@ from linq_source import listing, settings
 from linq_source.client import LinqClient
 from linq_source.errors import ConfigurationError, ForbiddenError
 from linq_source.files import files_of
+from linq_source.forgotten import FORGOTTEN, Forgotten, is_forgotten, recall
 from linq_source.memory import Memory
 from linq_source.pages import Listed
 from linq_source.plan import ChatSync
@@ -64,6 +65,18 @@ class Lists:
     chats: dict[str, Listed]
     refused: list[int]
 
+    def past(self, forgotten: Forgotten | None) -> Self:
+        """Return the lists without what was forgotten, which no table holds."""
+        if not forgotten:
+            return self
+
+        def kept(listed: Listed, path: str, name: str) -> Listed:
+            rows = forgotten.body(path, {name: listed.rows})[name]
+            return replace(listed, rows=[row for row in rows if not is_forgotten(row)])
+
+        chats = {number: kept(listed, settings.CHATS, "data") for number, listed in self.chats.items()}
+        return replace(self, contacts=kept(self.contacts, settings.CONTACTS, "contacts"), chats=chats)
+
 
 async def read_lists(client: LinqClient) -> Lists:
     """Read every list side by side."""
@@ -91,6 +104,7 @@ def audit(
     dataset_name: str = settings.DATASET_NAME,
     *,
     repair: bool,
+    redact_key: str | None = None,
 ) -> Findings:
     """Compare Linq's counts with the tables of a destination; with `repair`, have differing chats read whole."""
 
@@ -105,6 +119,7 @@ def audit(
         )
         pipeline.sync_destination()
         with memory_of(pipeline) as memory:
+            lists = lists.past(recall(memory.rows(FORGOTTEN).to_pylist(), redact_key))
             findings, doubtful, duplicated = _compare(lists, memory)
         if repair and (doubtful or duplicated):
             if files_of(pipeline):

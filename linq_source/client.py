@@ -28,7 +28,8 @@ class LinqClient:
     """Reads from Linq's Partner API v2. Building it makes no request.
 
     Used as `async with LinqClient(token) as client: await client.get(path, params)`. One client serves one
-    event loop. It only ever sends GET.
+    event loop. It only ever sends GET. `clean` takes the path and the body of every answer that is accepted, and
+    returns the body that is read.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class LinqClient:
         *,
         base_url: str = settings.BASE_URL,
         limits: Limits | None = None,
+        clean: Callable[[str, Any], Any] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
+        self._clean = clean
         self.counters = Counters()
         self._sleep = sleep
         self._clock = clock
@@ -164,7 +167,7 @@ class LinqClient:
             if broken:
                 raise _Again(f"a body that is not the JSON expected ({broken})", status)
             try:
-                return read(decoded)
+                return read(self._clean(path, decoded) if self._clean else decoded)
             except BrokenBodyError as error:
                 raise _Again(str(error), status) from None
         reason = f"status {status}{excerpt(decoded, self._token)}"

@@ -67,6 +67,7 @@ def connect(
 
     A pool of all would look at every one of them at each request. `transport` takes the place of the network.
     """
+    logging.getLogger("httpcore.http11").addFilter(_tells_no_headers)
     tls, proxy = _tls_context(base_url), _proxy(base_url)
 
     def own_transport() -> httpx.AsyncBaseTransport:
@@ -97,3 +98,8 @@ def _tls_context(base_url: str) -> ssl.SSLContext:
     # Loading the certificates takes longer than the whole idle sync of a local Linq, which needs none.
     is_plain = urlsplit(base_url).scheme == "http"
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
+
+
+def _tells_no_headers(record: logging.LogRecord) -> bool:
+    """Leave out what httpcore logs of an answer's headers, which may hold cookies or repeat what was sent."""
+    return "receive_response_headers.complete" not in record.getMessage()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError, LinqError
+from linq_source.forgotten import Gate
 from linq_source.memory import Memory
 from linq_source.plan import Policy
 from linq_source.reader import Reader
@@ -34,6 +35,13 @@ class Options:
     """Which part of the account; None for all of it."""
     is_full_refresh: bool = False
     allows_mass_delete: bool = False
+    gate: Gate = field(default_factory=Gate)
+    """What all answers come through, before anything else sees them."""
+
+    @property
+    def redaction(self) -> str | None:
+        """How rows are redacted, as `chat_syncs` tells it; None for not at all."""
+        return self.gate.label
 
     def __post_init__(self) -> None:
         for name in ("lookback_days", "recheck_hours", "contacts_hours"):
@@ -51,6 +59,7 @@ class Options:
             start=self.start_date,
             end=self.end_date,
             is_full_refresh=self.is_full_refresh,
+            redaction=self.redaction,
         )
 
 

@@ -13,7 +13,7 @@ from linq_source.reader import ChatPart
 from linq_source.settle import Judgement
 from linq_source.tables import CHAT_SYNCS
 
-_TOLD = ("newest_sent_at", "read_from", "message_count", "listed_count", "listing_hash")
+_TOLD = ("newest_sent_at", "read_from", "message_count", "listed_count", "listing_hash", "redaction")
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Cursors:
             "listing_hash": None,
             "synced_at": context.now,
             "read_whole_at": before.read_whole_at if before else context.now,
+            "redaction": context.options.redaction,
         }
 
     def of_read(self, read: ChatRead, judgement: Judgement, newest: datetime | None) -> dict[str, Any]:
@@ -98,6 +99,7 @@ class Cursors:
             "listing_hash": None if is_cut else read.listing.listing_hash,
             "synced_at": context.now,
             "read_whole_at": context.now if read.is_whole or not before else before.read_whole_at,
+            "redaction": context.options.redaction,
         }
 
     def says_something_new(self, read: ChatRead, row: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """A DuckDB file as a destination: whether it can be opened and written, said in a sentence."""
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -111,3 +112,30 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
             name: connection.sql(f'select count(*) from "{dataset_name}"."{name}"').fetchone() for name in names
         }
     return {name: row[0] for name, row in counts.items() if row}
+
+
+def write_anew(database: Path) -> None:
+    """Write the file anew, in one step: in the old one, what was removed may still stand in blocks that are free."""
+    fresh = database.with_name(f".{database.name}.forget")
+    for left in (fresh, fresh.with_name(fresh.name + ".wal")):
+        left.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(f"attach {_literal(database)} as old; attach {_literal(fresh)} as new")
+            connection.execute("copy from database old to new; detach new; detach old")
+        if database.with_name(database.name + ".wal").exists():
+            raise duckdb.IOException("another program has it open")
+    except duckdb.Error as error:
+        fresh.unlink(missing_ok=True)
+        raise DestinationError(
+            f"The rows are removed, but {database} cannot be written anew ({str(error).splitlines()[0][:200]}): what "
+            "they held may still stand in its free blocks. Make room, and run the command again."
+        ) from None
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    fresh.chmod(database.stat().st_mode)
+    fresh.replace(database)
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

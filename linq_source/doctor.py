@@ -19,6 +19,7 @@ from linq_source.loading import Target, plain
 from linq_source.memory import Memory
 from linq_source.process import locked
 from linq_source.resources import memory_of
+from linq_source.rows import FORGOTTEN_REASON
 from linq_source.tables import CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, REJECTED_ROWS
 
 DISTRIBUTION = "linq-source"
@@ -151,7 +152,7 @@ def _stored(memory: Memory) -> Iterator[Finding]:
     held = ", ".join(_counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
     yield Finding("destination", True, f"It can be reached, and holds {held}.")
     yield _pending(memory)
-    rejected = memory.live_count(REJECTED_ROWS)
+    rejected = memory.rows(REJECTED_ROWS, f"coalesce(reason, '') <> '{FORGOTTEN_REASON}'").num_rows
     if rejected:
         yield Finding(
             "rejected rows",

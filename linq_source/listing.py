@@ -7,6 +7,7 @@ import orjson
 
 from linq_source import settings
 from linq_source.client import LinqClient
+from linq_source.forgotten import is_forgotten
 from linq_source.pages import Listed, read_list, read_rows
 from linq_source.plan import Listing
 from linq_source.values import integer_or_none, to_json
@@ -38,8 +39,8 @@ async def _unpaged(client: LinqClient, path: str, list_key: str) -> Listed:
 
 
 def listing_of(row: Any) -> Listing | None:
-    """Return what a chat's listing says for the plan, or None where it is no chat."""
-    if not isinstance(row, dict) or (chat_id := integer_or_none(row.get("id"))) is None:
+    """Return what a chat's listing says for the plan, or None where it is none that may be read."""
+    if not isinstance(row, dict) or is_forgotten(row) or (chat_id := integer_or_none(row.get("id"))) is None:
         return None
     return Listing(chat_id, integer_or_none(row.get("message_count")), listing_hash(row))
 

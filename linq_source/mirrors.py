@@ -52,6 +52,8 @@ def departures(context: Context, table: Table, gone: pa.Table) -> Iterator[Batch
 def read_phone_numbers(context: Context) -> Listed:
     """Read our numbers, and note every number that is or was ours."""
     stored = context.memory.rows(PHONE_NUMBERS)
+    if context.options.gate.redactor:
+        context.options.gate.redactor.learn(_texts(stored, "phone_number"))
     listed = context.reader.run(listing.phone_numbers)
     if not listed.rows:
         # The list carries no totals that would prove it: ask again.

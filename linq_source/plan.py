@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from linq_source import settings
+from linq_source.errors import ConfigurationError
 
 OVERLAP = timedelta(seconds=1)
 """The second of a cursor is always read again: `after` may be exclusive, and times are cut to seconds."""
@@ -31,13 +32,15 @@ class ChatSync:
     listing_hash: str | None
     synced_at: datetime
     read_whole_at: datetime | None
+    redaction: str | None = None
 
 
 class Reason(Enum):
-    """Why a chat is read: never read so far; another listing or count; messages younger than `lookback_days`;
-    not read whole for `recheck_hours`; an event told of a change."""
+    """Why a chat is read: never read so far; stored redacted otherwise; another listing or count; messages younger
+    than `lookback_days`; not read whole for `recheck_hours`; an event told of a change."""
 
     NEW = "new"
+    REDACTION = "stored redacted otherwise"
     CHANGED = "changed"
     RECENT = "recent"
     RECHECK = "due for a recheck"
@@ -74,6 +77,8 @@ class Policy:
     start: datetime | None = None
     end: datetime | None = None
     is_full_refresh: bool = False
+    redaction: str | None = None
+    """How rows are redacted now; a chat that is stored otherwise is read whole."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,27 @@ def plan(
     return [read for read in reads if read]
 
 
+def last_redaction(cursors: Mapping[int, ChatSync]) -> str | None:
+    """Return how the chat that was read last is redacted; None for not at all, and where there is none."""
+    newest = max(cursors.values(), key=lambda cursor: cursor.synced_at, default=None)
+    return newest.redaction if newest else None
+
+
+def check_redaction(cursors: Mapping[int, ChatSync], redaction: str | None, *, is_meant: bool = False) -> None:
+    """Raise ConfigurationError where less would be redacted than before, or with another key, and nobody says so.
+
+    A setting that was forgotten on one machine would otherwise bring back in clear all that was redacted.
+    """
+    before = last_redaction(cursors)
+    if is_meant or set((before or "").split(",")) - {""} <= set((redaction or "").split(",")):
+        return
+    raise ConfigurationError(
+        f"These tables are redacted ({before}), and now would be otherwise ({redaction or 'not at all'}): set "
+        "SOURCES__LINQ__REDACT and SOURCES__LINQ__REDACT_KEY as they were, or say with --full-refresh that all is "
+        "to be written anew."
+    )
+
+
 def plan_one(
     listing: Listing, stored: ChatSync | None, policy: Policy, marks: Sequence[Mark] = ()
 ) -> ChatRead | None:
@@ -142,6 +168,8 @@ def plan_one(
 def _plan_unmarked(listing: Listing, stored: ChatSync | None, policy: Policy) -> ChatRead | None:
     if stored is None or policy.is_full_refresh or _reaches_further_back(policy.start, stored):
         return whole(listing, stored, policy, Reason.NEW)
+    if stored.redaction != policy.redaction:
+        return whole(listing, stored, policy, Reason.REDACTION)
     if stored.newest_sent_at is None:
         unchanged = stored.listing_hash == listing.listing_hash and not _is_due(stored, policy)
         return None if unchanged else whole(listing, stored, policy, Reason.CHANGED)

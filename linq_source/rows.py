@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from linq_source.changes import integers
 from linq_source.extras import ExtraColumns
+from linq_source.forgotten import is_forgotten
 from linq_source.tables import (
     CHAT_HANDLES,
     CHAT_PHONE_NUMBERS,
@@ -27,6 +28,9 @@ from linq_source.values import to_column, to_json
 CHILDREN = ((MESSAGE_REACTIONS, "chat_message_id"), (MESSAGE_ATTACHMENTS, "message_id"))
 """The tables of what a message holds, each with the column that names the message."""
 
+FORGOTTEN_REASON = "forgotten"
+"""Stands in `rejected_rows` for a message of somebody who was forgotten: its id, and nothing else."""
+
 Batch = dict[str, pa.Table]
 """Rows to write, by table name."""
 
@@ -37,6 +41,7 @@ class Misfits:
     def __init__(self, now: datetime) -> None:
         self.hashes: set[str] = set()
         self.unread_times = 0
+        self._forgotten: set[str] = set()
         self._now = now
         self._fresh: list[dict[str, Any]] = []
 
@@ -46,8 +51,14 @@ class Misfits:
         digest = hashlib.sha256(f"{table.name}\n{chat_id}\n{text}".encode()).hexdigest()
         if digest not in self.hashes:
             self.hashes.add(digest)
+            self._forgotten |= {digest} if reason == FORGOTTEN_REASON else set()
             values = (digest, table.name, chat_id, reason, text, self._now, None)
             self._fresh.append(dict(zip(REJECTED_ROWS.schema.names, values, strict=True)))
+
+    @property
+    def count(self) -> int:
+        """How many were set aside because they fit no column."""
+        return len(self.hashes - self._forgotten)
 
     def take(self) -> pa.Table:
         """Return the rows set aside since the last call, as rows of `rejected_rows`."""
@@ -78,7 +89,8 @@ class Shaper:
         """
         added = added or {}
         bad: dict[int, str] = {i: "not an object" for i, row in enumerate(rows) if not isinstance(row, dict)}
-        objects: list[dict[str, Any]] = [row if isinstance(row, dict) else {} for row in rows]
+        bad |= {i: FORGOTTEN_REASON for i, row in enumerate(rows) if is_forgotten(row)}
+        objects: list[dict[str, Any]] = [row if i not in bad else {} for i, row in enumerate(rows)]
         fields, arrays = [], []
         for column in table.columns:
             values = _values(column, objects, bad) if column.source else added.get(column.name)
@@ -101,7 +113,9 @@ class Shaper:
             arrays.append(array)
         for index in sorted(bad):
             chat_id = None if chat_ids is None else chat_ids[index]
-            self.misfits.add(table, rows[index], bad[index], chat_id)
+            # A forgotten message counts among its chat's, as those do that fit no column.
+            if bad[index] != FORGOTTEN_REASON or table is MESSAGES:
+                self.misfits.add(table, rows[index], bad[index], chat_id)
         kept = [index for index in range(len(rows)) if index not in bad]
         if bad:
             arrays = [array.take(pa.array(kept, type=pa.int64())) for array in arrays]

@@ -9,6 +9,7 @@ import dlt
 from dlt.common import known_env
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigValueCannotBeCoercedException
+from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
 
 from linq_source import settings
@@ -16,7 +17,9 @@ from linq_source.access import check_base_url, check_token
 from linq_source.client import LinqClient
 from linq_source.context import Options
 from linq_source.errors import ConfigurationError
+from linq_source.forgotten import Gate
 from linq_source.limits import Limits
+from linq_source.redact import make_redactor
 from linq_source.resources import build_resources
 from linq_source.shards import Shard
 from linq_source.sync import Sync
@@ -38,6 +41,8 @@ def linq_source(
     max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
     full_refresh: bool = False,
     allow_mass_delete: bool = False,
+    redact: str | Sequence[str] | None = None,
+    redact_key: TSecretStrValue | None = None,
 ) -> tuple[DltResource, ...]:
     """Everything in a Linq account, as tables that mirror it.
 
@@ -58,6 +63,8 @@ def linq_source(
         max_wait_seconds: Longest time one sync spends waiting because Linq asks for it or fails.
         full_refresh: Read every chat whole, whatever is stored.
         allow_mass_delete: Believe it when more than a fifth of a table is gone.
+        redact: What is not to be stored: texts, identifiers, or both with a comma between.
+        redact_key: The secret key, of 32 characters or more, of what stands for identifiers.
     """
     sync = make_sync(
         integration_token=integration_token,
@@ -73,6 +80,8 @@ def linq_source(
         max_wait_seconds=max_wait_seconds,
         full_refresh=full_refresh,
         allow_mass_delete=allow_mass_delete,
+        redact=redact,
+        redact_key=redact_key,
     )
     return build_resources(sync, commit_every=None, raises=True)
 
@@ -97,6 +106,8 @@ def make_sync(
     max_wait_seconds: float = settings.MAX_WAIT_SECONDS,
     full_refresh: bool = False,
     allow_mass_delete: bool = False,
+    redact: str | Sequence[str] | None = None,
+    redact_key: TSecretStrValue | None = None,
     shard: Shard | None = None,
     limits: Limits | None = None,
 ) -> Sync:
@@ -111,6 +122,7 @@ def make_sync(
         max_wait_seconds=max_wait_seconds,
     )
     start, end = _interval(start_date, end_date)
+    gate = Gate(make_redactor(redact, redact_key), redact_key)
     options = Options(
         phone_numbers=tuple(phone_numbers or ()),
         start_date=start,
@@ -121,9 +133,10 @@ def make_sync(
         shard=shard,
         is_full_refresh=full_refresh,
         allows_mass_delete=allow_mass_delete,
+        gate=gate,
     )
     token, url = check_token(integration_token), check_base_url(base_url)
-    return Sync(lambda: LinqClient(token, base_url=url, limits=limits), options)
+    return Sync(lambda: LinqClient(token, base_url=url, limits=limits, clean=gate.body), options)
 
 
 def _interval(start_date: str | None, end_date: str | None) -> tuple[datetime | None, datetime | None]:

@@ -6,7 +6,7 @@ It asks the Reader for what Linq has and the Memory for what is stored, and yiel
 that is committed when is its caller's business: `next_slice` ends after a number of messages.
 """
 
-from collections.abc import Callable, Generator, Iterator, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -17,9 +17,10 @@ from linq_source.client import LinqClient
 from linq_source.context import Context, Options, Summary
 from linq_source.errors import AuthenticationError, ForbiddenError, LinqError
 from linq_source.extras import ExtraColumns
+from linq_source.forgotten import FORGOTTEN
 from linq_source.memory import Memory
 from linq_source.mirrors import ChatLists, mirror, read_phone_numbers
-from linq_source.plan import plan
+from linq_source.plan import ChatSync, check_redaction, last_redaction, plan
 from linq_source.reader import InterruptedReadError, Reader
 from linq_source.rejects import Rejects
 from linq_source.rows import Batch, Shaper
@@ -148,7 +149,7 @@ class Sync:
 
     def _rejects(self) -> Batch:
         misfits = self._context.shaper.misfits
-        self.summary.rejected, self.summary.unread_times = len(misfits.hashes), misfits.unread_times
+        self.summary.rejected, self.summary.unread_times = misfits.count, misfits.unread_times
         return {REJECTED_ROWS.name: self._context.rejects.changes(self._context.memory)}
 
     def _batches(self, context: Context, selected: Set[str]) -> Generator[Batch, None, None]:
@@ -167,6 +168,9 @@ class Sync:
             yield from self._chat_reads.close()
 
     def _read_all(self, context: Context, selected: Set[str]) -> Iterator[Batch]:
+        cursors = context.memory.chat_syncs()
+        self.options.gate.remember(context.memory.rows(FORGOTTEN).to_pylist())
+        check_redaction(cursors, self.options.redaction, is_meant=self.options.is_full_refresh)
         try:
             numbers = read_phone_numbers(context)
         except ForbiddenError as error:
@@ -182,7 +186,7 @@ class Sync:
                 (WEBHOOK_SUBSCRIPTIONS, listing.webhook_subscriptions),
                 (CONTACTS, listing.contacts),
             )
-            if table.name in selected and (table is not CONTACTS or self._contacts_are_due(context))
+            if table.name in selected and (table is not CONTACTS or self._contacts_are_due(context, cursors))
         }
         if PHONE_NUMBERS.name in selected:
             yield from mirror(context, PHONE_NUMBERS, numbers)
@@ -197,13 +201,13 @@ class Sync:
                 # A cursor speaks for messages, reactions and attachments: with some of them left out it would lie.
                 remembers = selected >= READ_TABLES | {CHAT_SYNCS.name}
                 memory, policy = context.memory, self.options.policy(context.now)
-                stored, marks = (memory.chat_syncs(), memory.marks()) if remembers else ({}, {})
+                stored, marks = (cursors, memory.marks()) if remembers else ({}, {})
                 reads = plan(listings, stored, policy, marks)
                 self._chat_reads = ChatReads(context, remembers=remembers, batch_rows=self._slice_rows)
                 yield from self._chat_reads.batches(reads)
 
-    def _contacts_are_due(self, context: Context) -> bool:
-        hours = self.options.contacts_hours
+    def _contacts_are_due(self, context: Context, cursors: Mapping[int, ChatSync]) -> bool:
+        hours = self.options.contacts_hours if last_redaction(cursors) == self.options.redaction else 0
         last = context.memory.list_synced_at(CONTACTS.name) if hours else None
         if last is None or context.now - last >= timedelta(hours=hours):
             return True

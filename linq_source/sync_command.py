@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from linq_source.cli import settings_given
+from linq_source.forgotten import Gate
 from linq_source.runner import Target, run_sync
 from linq_source.source import configured_sync
 from linq_source.sync_output import as_json, print_problems, print_result, progress
@@ -21,7 +22,9 @@ def run(
 ) -> int:
     """Run one sync and say what it did; `given` settings come before those of the options and the configuration."""
     talks = not (options.quiet or options.json)
-    events = EventLoader(options.events) if options.events is not None else None
+    events: EventLoader | None = None
+    if options.events is not None:
+        events = EventLoader(options.events, Gate.configured(), may_redact_otherwise=options.full_refresh)
     linq_sync = configured_sync(**settings_given(options), **given)
     with progress(linq_sync, shown=talks):
         result = run_sync(linq_sync, target, events)

@@ -245,6 +245,7 @@ CHAT_SYNCS = Table(
         Column("listing_hash", TEXT, "A hash of the chat's listing; null when the chat must be read again."),
         Column("synced_at", TIMESTAMP, "When the chat was last read."),
         Column("read_whole_at", TIMESTAMP, "When the chat was last read from its beginning."),
+        Column("redaction", TEXT, "What was redacted in the chat, and with which key; null for nothing."),
     ),
 )
 

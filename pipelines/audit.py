@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     from linq_source.database import check_database, lock_path
     from linq_source.errors import ConfigurationError
     from linq_source.process import locked
+    from linq_source.redact import configured
     from linq_source.source import configured_sync
 
     database = database_path(options.database)
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     client = configured_sync().reader.make_client
     with locked(lock_path(database)):
         check_database(database)
-        findings = audit(client, dlt.destinations.duckdb(str(database)), repair=options.repair)
+        findings = audit(
+            client, dlt.destinations.duckdb(str(database)), repair=options.repair, redact_key=configured()[1]
+        )
     if options.json:
         print(json.dumps(findings.as_json()))
         return findings.exit_code

@@ -110,7 +110,8 @@ def sync(shard: Shard, log: Callable[[str], None]) -> "Result":
     part = shard if shard.count > 1 else None
     work = configured_sync(shard=part)
     work.on_progress = progress_log(log, lambda: work.reader.counters.requests)
-    events = EventLoader(EVENTS) if EVENTS and shard.is_first else None  # the first shard loads them for all
+    # The first shard loads them for all.
+    events = EventLoader(EVENTS, work.options.gate) if EVENTS and shard.is_first else None
     return run_sync(work, target(part), events)
 
 

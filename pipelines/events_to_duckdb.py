@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     import dlt
 
     from linq_source.database import held_database, lock_path
+    from linq_source.forgotten import Gate
     from linq_source.runner import Target, run_events
     from linq_source.sync_output import events_as_json, events_sentence, print_events_problems
     from linq_source.webhook.event_loader import EventLoader
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         lock_path=lock_path(database),
         hold=lambda: held_database(database),
     )
-    result = run_events(EventLoader(options.directory), target)
+    result = run_events(EventLoader(options.directory, Gate.configured()), target)
     print(events_as_json(result) if options.json else events_sentence(result.summary))
     print_events_problems(result.summary)
     return result.exit_code

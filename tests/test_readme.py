@@ -28,6 +28,7 @@ def test_the_tables_in_readme_are_those_of_the_code() -> None:
         "webhook_subscribe.py",
         "events_to_duckdb.py",
         "linq_to_warehouse.py",
+        "forget.py",
     ],
 )
 def test_every_option_of_a_command_is_in_readme(script: str) -> None:

@@ -2,10 +2,14 @@
 
 import re
 
+from linq_source.redact import PREFIX
+
 
 def mask_number(number: str | None) -> str:
     """Return what may be shown of a number or address: `+1 *** *** 0144`, `*** 0144`, `***@***`."""
     text = (number or "").strip()
+    if text.startswith(PREFIX):
+        return "***"
     if "@" in text:
         return "***@***"
     digits = re.sub(r"\D", "", text)

@@ -12,10 +12,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from linq_source.redact import Redactor
 from linq_source.webhook import signature
-from linq_source.webhook.event import Event, UnreadableEventError, read_event
+from linq_source.webhook.event import Event, UnreadableEventError, read_event, redacted, shape_of
 from linq_source.webhook.http_messages import BUSY, Answer, Head, Response
 from linq_source.webhook.journal import Journal
 from linq_source.webhook.store import Outcome, Received
@@ -42,15 +44,24 @@ ANSWERS = {
 
 
 class WebhookApp:
-    """Answers deliveries. With no secrets every delivery is believed: for tests and tunnels on one machine."""
+    """Answers deliveries. With no secrets every delivery is believed: for tests and tunnels on one machine.
+
+    With a `redactor` nothing is handed to the journal but what it lets through.
+    """
 
     def __init__(
-        self, journal: Journal, *, secrets: Sequence[bytes], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        journal: Journal,
+        *,
+        secrets: Sequence[bytes],
+        redactor: Redactor | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.spellings: Counter[tuple[str, int]] = Counter()
         """Accepted signatures by spelling and by which secret it was."""
         self._journal = journal
         self._secrets = tuple(secrets)
+        self._redactor = redactor
         self._clock = clock
 
     def check(self, head: Head) -> Response | None:
@@ -83,9 +94,18 @@ class WebhookApp:
         if event is None and not self._secrets:
             answer(_NO_EVENT)  # Anyone may have sent it: not worth keeping.
             return
-        received = Received(signed, self._clock(), event, reason)
+        received = self._kept(Received(signed, self._clock(), event, reason))
         if not self._journal.submit(received, lambda outcome: answer(ANSWERS[outcome])):
             answer(BUSY)
+
+    def _kept(self, received: Received) -> Received:
+        """Return what may be kept of what was received."""
+        if not self._redactor:
+            return received
+        if received.event is None:
+            return replace(received, body=shape_of(received.body, self._redactor))
+        event = redacted(received.event, self._redactor)
+        return replace(received, body=(event.data or "").encode(), event=event)
 
     def _signed(self, head: Head, body: bytes) -> bytes | None:
         if not self._secrets:

@@ -12,10 +12,11 @@ and the quick start this one, without id:
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from linq_source.redact import Redactor
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.times import parse_time
 from linq_source.values import to_json
@@ -39,6 +40,10 @@ EVENT_TYPES = (
 
 MAX_NAME = 256
 """Characters of an event's id, type or version; no real one comes near."""
+
+
+DERIVED = "sha256:"
+"""What an id begins with that was made from the event, which had none."""
 
 
 class UnreadableEventError(Exception):
@@ -74,7 +79,7 @@ def read_event(body: bytes) -> Event:
     fingerprint = hashlib.sha256(canonical.encode("ascii")).hexdigest()
     own_id = _name(document.get("event_id"))
     return Event(
-        event_id=own_id or f"sha256:{fingerprint}",
+        event_id=own_id or f"{DERIVED}{fingerprint}",
         event_type=event_type,
         api_version=_name(document.get("api_version")),
         created_at=parse_time(document.get("created_at")) or parse_time(document.get("timestamp")),
@@ -83,6 +88,36 @@ def read_event(body: bytes) -> Event:
         data=_to_text(document.get("data")),
         fingerprint=fingerprint,
     )
+
+
+def redacted(event: Event, redactor: Redactor) -> Event:
+    """Return an event as it may be kept. Its fingerprint is that of what is kept, as is an id made from it.
+
+    What is redacted already stays as it is, so a loader may redact again what a receiver has redacted.
+    """
+    event_type = redactor.code(event.event_type)
+    version = event.api_version and redactor.code(event.api_version)
+    data = None if event.data is None else shape_of(event.data.encode(), redactor, event_type).decode() or None
+    kept = [event_type, version, event.created_at and event.created_at.isoformat(), data]
+    fingerprint = hashlib.sha256(json.dumps(kept).encode("ascii")).hexdigest()
+    own_id = event.event_id if event.has_own_id and redactor.is_id(event.event_id) else None
+    return replace(
+        event,
+        event_id=own_id or f"{DERIVED}{fingerprint}",
+        event_type=event_type,
+        api_version=version,
+        has_own_id=own_id is not None,
+        data=data,
+        fingerprint=fingerprint,
+    )
+
+
+def shape_of(body: bytes, redactor: Redactor, event_type: str = "") -> bytes:
+    """Return what may be kept of a JSON body, as JSON; nothing where it is none."""
+    try:
+        return (_to_text(redactor.data(event_type, decode(body))) or "").encode()
+    except (BrokenBodyError, RecursionError):
+        return b""
 
 
 def _to_text(data: Any) -> str | None:

@@ -9,10 +9,19 @@ import pyarrow as pa
 
 from linq_source.changes import texts
 from linq_source.event_tables import CALLS, EVENT_FILES, EVENT_TABLES, WEBHOOK_EVENTS
+from linq_source.forgotten import FORGOTTEN, Gate
 from linq_source.memory import Memory
+from linq_source.plan import check_redaction
 from linq_source.rows import Batch
 from linq_source.webhook.event_files import UnusableFileError, open_files, place_of, read_events
-from linq_source.webhook.event_rows import Shaped, call_age, newest_calls, shape_events
+from linq_source.webhook.event_rows import (
+    Shaped,
+    call_age,
+    newest_calls,
+    redact_events,
+    shape_events,
+    without_forgotten,
+)
 
 SLICE_EVENTS = 200_000
 """Events of one commit; a loader that is killed repeats at most so many."""
@@ -35,9 +44,14 @@ class EventSummary:
 
 
 class EventLoader:
-    """Loads the files of events below a folder or URL. Building it looks whether that is there."""
+    """Loads the files of events below a folder or URL. Building it looks whether that is there.
 
-    def __init__(self, directory: str) -> None:
+    Events come through the `gate`: they do not tell of whom pipelines/forget.py has removed, and what a receiver
+    wrote without redaction is redacted. Where the tables are redacted otherwise ConfigurationError is raised, unless
+    it `may_redact_otherwise`.
+    """
+
+    def __init__(self, directory: str, gate: Gate | None = None, *, may_redact_otherwise: bool = False) -> None:
         self.summary = EventSummary()
         self.is_finished = False
         self.is_stopped = False
@@ -47,6 +61,8 @@ class EventLoader:
         self._files = open_files(directory)
         self._waiting: list[str] | None = None
         self._conflicts = 0
+        self._gate = gate or Gate()
+        self._may_redact_otherwise = may_redact_otherwise
 
     def stop(self) -> None:
         """Have the load end after the file in work. Safe from a signal handler."""
@@ -62,6 +78,8 @@ class EventLoader:
             loaded = memory.loaded_files()
             self._waiting = [name for name in reversed(self._files.names()) if name not in loaded]
             if self._waiting:
+                check_redaction(memory.chat_syncs(), self._gate.label, is_meant=self._may_redact_otherwise)
+                self._gate.remember(memory.rows(FORGOTTEN).to_pylist())
                 missing = [table for table in EVENT_TABLES.values() if not memory.is_stored(table)]
                 self.needs_views = bool(missing) or not memory.has_current_views()
                 yield {table.name: table.schema.empty_table() for table in missing if table.name in selected}
@@ -69,7 +87,7 @@ class EventLoader:
         while self._waiting and not self.is_stopped:
             name = self._waiting.pop()
             try:
-                for batch in load.file(name, read_events(self._files, name, place=self._place)):
+                for batch in load.file(name, self._read(name)):
                     yield {table: rows for table, rows in batch.items() if rows.num_rows}
             except UnusableFileError as error:
                 self.summary.skipped.append(f"{name} in {self._place}: {error}; the other files were loaded")
@@ -83,6 +101,12 @@ class EventLoader:
                 f"{self._conflicts} events in {self._place} have the id of another event; webhook_events keeps "
                 "the first of each, the files both"
             )
+
+    def _read(self, name: str) -> Iterator[pa.Table]:
+        for table in read_events(self._files, name, place=self._place):
+            if self._gate.forgotten:
+                table = without_forgotten(table, self._gate.forgotten)
+            yield redact_events(table, self._gate.redactor) if self._gate.redactor else table
 
 
 class _Load:

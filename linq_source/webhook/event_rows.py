@@ -6,6 +6,7 @@ and still to be found in `webhook_events.data`.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,13 +16,19 @@ import pyarrow as pa
 
 from linq_source.changes import texts
 from linq_source.event_tables import CALLS, MESSAGE_READS, PARTICIPANT_CHANGES, TYPING_INDICATORS, WEBHOOK_EVENTS
+from linq_source.forgotten import Forgotten
+from linq_source.redact import Redactor
 from linq_source.rows import Batch
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import INTEGER, TEXT, Table
 from linq_source.times import TIMESTAMP, parse_times
-from linq_source.values import to_column
+from linq_source.values import to_column, to_json
+from linq_source.webhook.event import DERIVED, Event, redacted
 
 Data = dict[str, Any]
+
+GONE = "gone"
+"""No JSON, so no event's data."""
 
 _TYPED = {
     "call.completed": CALLS,
@@ -76,6 +83,51 @@ def shape_events(events: pa.Table, loaded_at: datetime) -> Shaped:
             some = events.take(pa.array(positions))
             _shape_typed(table, some, [data[index] for index in positions], shaped)
     return shaped
+
+
+def without_forgotten(events: pa.Table, forgotten: Forgotten) -> pa.Table:
+    """Return events as the receiver stored them, without what they tell of people who were forgotten."""
+    told = [
+        kept_of(forgotten, kind, text)
+        for kind, text in zip(texts(events, "event_type"), events["data"].to_pylist(), strict=True)
+    ]
+    is_kept = pa.array([each is not GONE for each in told], type=pa.bool_())
+    position = events.schema.get_field_index("data")
+    data = pa.array([each for each in told if each is not GONE], type=TEXT)
+    return events.filter(is_kept).set_column(position, events.schema.field(position), data)
+
+
+def kept_of(forgotten: Forgotten, event_type: str, text: str | None) -> str | None:
+    """Return what is kept of an event's data: GONE where the event is to go, the same text where nothing is."""
+    data: Any = None
+    if text is not None:
+        with suppress(BrokenBodyError):
+            data = decode(text.encode())
+    kept = forgotten.event(event_type, data)
+    if kept is None and data is not None:
+        return GONE
+    return text if kept == data else to_json(kept)
+
+
+def redact_events(events: pa.Table, redactor: Redactor) -> pa.Table:
+    """Return events as the receiver stored them, as a receiver with this redactor would have."""
+    kept = [
+        redacted(
+            Event(
+                **{name: row[name] for name in ("event_id", "event_type", "api_version", "created_at", "envelope")},
+                has_own_id=not row["event_id"].startswith(DERIVED),
+                data=row["data"],
+                fingerprint=row["fingerprint"],
+            ),
+            redactor,
+        )
+        for row in events.to_pylist()
+    ]
+    for name in ("event_id", "event_type", "api_version", "data", "fingerprint"):
+        position, column = events.schema.get_field_index(name), [getattr(event, name) for event in kept]
+        field = events.schema.field(position)
+        events = events.set_column(position, field, pa.array(column, type=field.type))
+    return events
 
 
 def _shape_typed(table: Table, events: pa.Table, data: Sequence[Data], shaped: Shaped) -> None:

@@ -1,12 +1,15 @@
 """`linq_events`: the dlt source of what receivers wrote, for our commands and for anyone's own pipeline."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dlt
+from dlt.common.typing import TSecretStrValue
 from dlt.extract.resource import DltResource
 
 from linq_source.event_tables import EVENT_TABLES
+from linq_source.forgotten import Gate
+from linq_source.redact import make_redactor
 from linq_source.resources import open_memory, with_tables
 from linq_source.rows import Batch
 from linq_source.webhook.event_loader import EventLoader
@@ -15,12 +18,17 @@ log = logging.getLogger("linq_source.webhook")
 
 
 @dlt.source(name="linq_events", section="linq")
-def linq_events(directory: str = dlt.config.value) -> tuple[DltResource, ...]:
+def linq_events(
+    directory: str = dlt.config.value,
+    redact: str | Sequence[str] | None = None,
+    redact_key: TSecretStrValue | None = None,
+) -> tuple[DltResource, ...]:
     """Webhook events from the Parquet files below `directory` (or a URL): each event once, and the tables of them.
 
-    Files that were loaded are not read again. What was left out is named in the log, as a warning.
+    Files that were loaded are not read again. What was left out is named in the log, as a warning. `redact` and
+    `redact_key` are those of `linq_source`.
     """
-    return _resources(EventLoader(directory), in_slices=False)
+    return _resources(EventLoader(directory, Gate(make_redactor(redact, redact_key), redact_key)), in_slices=False)
 
 
 @dlt.source(name="linq_events", section="linq")

@@ -23,6 +23,8 @@ T = TypeVar("T")
 Answer: TypeAlias = "Callable[[Outcome], None]"
 Deliver: TypeAlias = "Callable[[Callable[[], None]], object]"
 
+LOCK_NAME = "journal.lock"
+
 MAX_BATCH = 512
 REOPEN_SECONDS = 0.5
 """After a failure everything is refused so long before the file is tried again."""
@@ -70,7 +72,7 @@ class Journal:
         self._max_bytes = max_bytes
         self._connect = connect
         self._clock = clock
-        self._lock = FileLock(folder / "journal.lock", mode=0o600, thread_local=False)
+        self._lock = FileLock(folder / LOCK_NAME, mode=0o600, thread_local=False)
         self._connection: sqlite3.Connection | None = None
         self._reopen_at = 0.0
         self._changed = threading.Condition()

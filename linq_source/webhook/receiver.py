@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from linq_source.errors import ConfigurationError
+from linq_source.redact import Redactor
 from linq_source.webhook.app import WebhookApp
 from linq_source.webhook.http_messages import HttpLimits
 from linq_source.webhook.http_server import HttpServer
@@ -45,6 +46,8 @@ class ReceiverSettings:
     flush_events: int = 10_000
     max_body_bytes: int = 1024 * 1024
     allow_unsigned: bool = False
+    redactor: Redactor | None = None
+    """What goes over each event before it is kept; None for nothing."""
 
 
 def read_secrets(setting: str | None) -> tuple[bytes, ...]:
@@ -114,7 +117,7 @@ class Receiver:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         self.journal.deliver = loop.call_soon_threadsafe
-        app = WebhookApp(self.journal, secrets=settings.secrets)
+        app = WebhookApp(self.journal, secrets=settings.secrets, redactor=settings.redactor)
         limits = HttpLimits(body_bytes=settings.max_body_bytes, connections=_affordable_connections())
         server = HttpServer(app, limits)
         metrics = HttpServer(MetricsApp(server, app, self.journal, self.roller), HttpLimits(connections=32))

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import duckdb
 
+from linq_source.redact import Redactor
 from linq_source.webhook.app import WEBHOOK_PATH, WebhookApp
 from linq_source.webhook.http_messages import HttpLimits
 from linq_source.webhook.http_server import HttpServer
@@ -85,12 +86,19 @@ class Served:
     """A journal and a server in this process, without a roller."""
 
     def __init__(
-        self, folder: Path, *, secrets: tuple[str, ...] = (SECRET,), limits: HttpLimits | None = None, **journal: Any
+        self,
+        folder: Path,
+        *,
+        secrets: tuple[str, ...] = (SECRET,),
+        limits: HttpLimits | None = None,
+        redactor: Redactor | None = None,
+        **journal: Any,
     ) -> None:
         self.folder = folder
         self.journal = Journal(folder, **journal)
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-        self.app = WebhookApp(self.journal, secrets=[each.encode() for each in secrets], clock=lambda: self.now)
+        keys = [each.encode() for each in secrets]
+        self.app = WebhookApp(self.journal, secrets=keys, redactor=redactor, clock=lambda: self.now)
         self._limits = limits
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -1,0 +1,121 @@
+"""Takes people out of what receivers keep: journal and Parquet files. Each step can be killed and run again."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from linq_source.errors import DestinationError, LockedError
+from linq_source.forgotten import Forgotten
+from linq_source.strict_json import BrokenBodyError, decode
+from linq_source.webhook import store
+from linq_source.webhook.event_files import UnusableFileError, open_files, place_of, read_events
+from linq_source.webhook.event_rows import GONE, kept_of, without_forgotten
+from linq_source.webhook.journal import LOCK_NAME
+from linq_source.webhook.parquet import as_parquet
+from linq_source.webhook.targets import LocalFolder, open_target
+
+
+@contextmanager
+def journal_held(folder: Path) -> Iterator[None]:
+    """Hold a journal as its receiver does; raises LockedError while that is at work."""
+    lock = FileLock(folder / LOCK_NAME, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockedError(
+            f"A receiver is at work in {folder}: stop it, forget, and start it again. What Linq sends meanwhile it "
+            "sends again."
+        ) from None
+    except OSError as error:
+        raise DestinationError(f"The journal's folder {folder} cannot be written: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def forget_in_journal(folder: Path, forgotten: Forgotten, *, is_dry: bool) -> Counter[str]:
+    """Remove people from a journal that is held, and overwrite what they leave; return what was removed."""
+    path, counts = folder / store.FILE_NAME, Counter[str]()
+    try:
+        connection = store.open_for_writing(path)
+        try:
+            connection.execute("pragma secure_delete=on")
+            with store.transaction(connection):
+                _forget_events(connection, forgotten, counts, is_dry=is_dry)
+                for table in ("conflicts", "rejects"):
+                    _forget_bodies(connection, table, forgotten, counts, is_dry=is_dry)
+            if not is_dry:
+                connection.execute("vacuum")
+                connection.execute("pragma wal_checkpoint(truncate)")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise DestinationError(f"The journal {path} cannot be written: {error}.") from None
+    return counts
+
+
+def _forget_events(
+    connection: sqlite3.Connection, forgotten: Forgotten, counts: Counter[str], *, is_dry: bool
+) -> None:
+    for seq, event_type, data in connection.execute("select seq, event_type, data from events").fetchall():
+        kept = kept_of(forgotten, event_type, data)
+        if kept == data:
+            continue
+        counts["events removed" if kept is GONE else "events changed"] += 1
+        if not is_dry and kept is GONE:
+            connection.execute("delete from events where seq = ?", [seq])
+        elif not is_dry:
+            connection.execute("update events set data = ? where seq = ?", [kept, seq])
+
+
+def _forget_bodies(
+    connection: sqlite3.Connection, table: str, forgotten: Forgotten, counts: Counter[str], *, is_dry: bool
+) -> None:
+    for rowid, body in connection.execute(f"select rowid, body from {table}").fetchall():
+        try:
+            is_theirs = forgotten.is_in(decode(body))
+        except BrokenBodyError:
+            is_theirs = forgotten.is_in(body.decode("utf-8", "replace").split())
+        if is_theirs:
+            counts[f"{table} removed"] += 1
+            if not is_dry:
+                connection.execute(f"delete from {table} where rowid = ?", [rowid])
+
+
+def forget_in_files(directory: str, forgotten: Forgotten, *, is_dry: bool) -> tuple[Counter[str], list[str]]:
+    """Write those files anew that tell of people; return what was removed, and which files could not be read."""
+    counts, skipped = Counter[str](), list[str]()
+    files, target, place = open_files(directory), open_target(directory), place_of(directory)
+    for name in files.names():
+        try:
+            parts = list(read_events(files, name, place=place))
+        except UnusableFileError as error:
+            skipped.append(f"{name} in {place}: {error}; remove it by hand if it may tell of them")
+            continue
+        if not parts:
+            continue
+        before = pa.concat_tables(parts)
+        after = without_forgotten(before, forgotten)
+        if after.equals(before):
+            continue
+        counts["files written anew"] += 1
+        counts["events removed"] += before.num_rows - after.num_rows
+        counts["events changed"] += _changed(before, after)
+        if not is_dry:
+            target.put(name, as_parquet(after))
+    if isinstance(target, LocalFolder) and not is_dry:
+        for torn in target.folder.rglob(".*.parquet.tmp"):
+            torn.unlink(missing_ok=True)
+    return counts, skipped
+
+
+def _changed(before: pa.Table, after: pa.Table) -> int:
+    old = dict(zip(before["seq"].to_pylist(), before["data"].to_pylist(), strict=True))
+    new = zip(after["seq"].to_pylist(), after["data"].to_pylist(), strict=True)
+    return sum(old[seq] != data for seq, data in new)

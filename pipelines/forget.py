@@ -1,0 +1,99 @@
+"""Remove one person from a DuckDB file and from what receivers keep, and have syncs and loaders leave them out.
+
+python pipelines/forget.py --phone-number +15550001111 --events webhook_events --dry-run     # counts, changes nothing
+python pipelines/forget.py --contact-id 123 --events webhook_events
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from linq_source import settings
+from linq_source.cli import Parser, database_path, run_command
+
+if TYPE_CHECKING:
+    from linq_source.forget import Removed
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code."""
+    options = parser().parse_args(arguments)
+
+    # Imported late, so that --help and wrong options answer at once.
+    from linq_source.errors import ConfigurationError
+    from linq_source.forget import forget
+    from linq_source.redact import configured
+    from linq_source.webhook.store import FILE_NAME
+
+    identifiers = [text.strip() for text in (*options.phone_number, *options.email)]
+    if not (identifiers or options.contact_id is not None) or not all(identifiers):
+        raise ConfigurationError("Say who is to be forgotten: with --phone-number, --email or --contact-id.")
+    database = database_path(options.database)
+    if not database.is_file():
+        raise ConfigurationError(f"There is no database {database}: name one with --database.")
+    journals = list(options.journal)
+    if options.events and (Path(options.events) / "journal" / FILE_NAME).is_file():
+        journals.append(Path(options.events) / "journal")
+    for folder in journals:
+        if not (folder / FILE_NAME).is_file():
+            raise ConfigurationError(
+                f"There is no journal in {folder}: name the folder of a receiver with --journal."
+            )
+    removed = forget(
+        database,
+        identifiers=identifiers,
+        contact_id=options.contact_id,
+        events=options.events,
+        journals=journals,
+        redact_key=configured()[1],
+        is_dry=options.dry_run,
+    )
+    if options.json:
+        print(json.dumps(removed.as_json()))
+        return removed.exit_code
+    say(removed, database)
+    return removed.exit_code
+
+
+def say(removed: "Removed", database: Path) -> None:
+    """Say in sentences what was removed, and what was not."""
+    from linq_source.forgotten import FORGOTTEN
+
+    verb = "Would remove" if removed.is_dry else "Removed"
+    for place, counts in (("tables", removed.tables), ("journal", removed.journal), ("files", removed.files)):
+        listed = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+        print(f"{verb} from the {place}: {listed or 'nothing'}.")
+    for sentence in removed.skipped:
+        print(f"Skipped: {sentence}.", file=sys.stderr)
+    if removed.other_identifiers:
+        print(
+            f"Their contacts have {removed.other_identifiers} other numbers or addresses, which were not looked for: "
+            "name them too. (--contact-id takes all that a contact has; --dry-run tells of it in time.)"
+        )
+    if not removed.is_dry:
+        print(
+            f"Syncs and loads into {database} leave them out from now on (table {FORGOTTEN.name}), while Linq itself "
+            "still has them: delete them there too. Receivers go on keeping what Linq sends, backups what they hold."
+        )
+
+
+def parser() -> Parser:
+    """Return the parser of the options."""
+    made = Parser(description="Remove one person from a DuckDB file and from received events.", allow_abbrev=False)
+    made.add_argument("--phone-number", action="append", default=[], metavar="N", help="whoever has it (repeatable)")
+    made.add_argument("--email", action="append", default=[], metavar="E", help="whoever has it (repeatable)")
+    made.add_argument("--contact-id", type=int, metavar="N", help="this contact, its number and its address")
+    made.add_argument("--database", default=settings.DATABASE, metavar="PATH", help="the DuckDB file [%(default)s]")
+    made.add_argument("--events", metavar="DIR", help="also the Parquet files here, and the journal beside them")
+    made.add_argument(
+        "--journal", action="append", type=Path, default=[], metavar="DIR", help="also this journal (repeatable)"
+    )
+    made.add_argument("--dry-run", action="store_true", help="count what would be removed, and change nothing")
+    made.add_argument("--json", action="store_true", help="print the counts as one JSON object")
+    return made
+
+
+if __name__ == "__main__":
+    run_command(main)
