@@ -14,6 +14,7 @@ The organisation's own numbers stay readable, and so do the users who hold them 
 """
 
 import hmac
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -230,6 +231,14 @@ def make_redactor(redact: str | Sequence[str] | None, key: str | None) -> Redact
             "takes a secret key, the same for syncs and receivers. Make one with: openssl rand -hex 32"
         )
     return Redactor(what, key_of(key))
+
+
+def configured_redactor() -> Redactor | None:
+    """Return the redactor of dlt's configuration."""
+    # The environment comes first for dlt too; importing dlt would take longer than all else of a receiver's start.
+    if SETTING in os.environ and not _listed(os.environ[SETTING]):
+        return None
+    return configured()[0]
 
 
 def configured() -> tuple[Redactor | None, str | None]:

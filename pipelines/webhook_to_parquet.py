@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     options = parser().parse_args(arguments)
 
-    from linq_source.redact import configured
+    from linq_source.redact import configured_redactor
     from linq_source.webhook.receiver import Receiver, ReceiverSettings, configured_secrets
 
     # Files of events are for their owner alone, whichever library makes them.
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             flush_events=options.flush_events,
             max_body_bytes=options.max_body_bytes,
             allow_unsigned=options.allow_unsigned,
-            redactor=configured()[0],
+            redactor=configured_redactor(),
         )
     )
     receiver.run()

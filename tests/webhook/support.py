@@ -168,7 +168,8 @@ class Process:
     def __init__(
         self, directory: Path | str, *options: str, cwd: Path, secret: str | None = SECRET, **env: str
     ) -> None:
-        environment = dict(os.environ) | {"PYTHONWARNINGS": "error::ResourceWarning"} | env
+        defaults = {"PYTHONWARNINGS": "error::ResourceWarning", "SOURCES__LINQ__REDACT": ""}
+        environment = defaults | dict(os.environ) | env
         if secret:
             environment["SOURCES__LINQ__WEBHOOK_SECRET"] = secret
         command = [sys.executable, str(ROOT / "pipelines" / "webhook_to_parquet.py"), "--directory", str(directory)]
