@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from linq_source.simulator import Quirks, Simulator, World
-from tests.support import TOKEN, Warehouse, assert_mirrors
+from tests.support import TOKEN, Warehouse, assert_mirrors, with_limits
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PEOPLE = [f"+1212555{number:04d}" for number in range(100, 160)]
 
 Step = Callable[[World, int], None]
+
+PATIENT = with_limits(read_seconds=60.0, request_seconds=120.0)
+"""No answer is late here, but a machine that plays thousands of histories may stand still for seconds."""
 
 
 def build() -> World:
@@ -152,13 +155,13 @@ def play(steps: list[tuple[int, Step, int]], folder: Path, begin_with: Path | No
                     step(world, choice)
 
         linq.before_request = happen
-        warehouse.sync(linq, recheck_hours=0)
+        warehouse.sync(linq, recheck_hours=0, limits=PATIENT)
         linq.before_request = None
-        result = warehouse.sync(linq, recheck_hours=0)
+        result = warehouse.sync(linq, recheck_hours=0, limits=PATIENT)
         try:
             assert_mirrors(warehouse, world)
         except AssertionError:  # a deletion may take a second sync
-            result = warehouse.sync(linq, recheck_hours=0)
+            result = warehouse.sync(linq, recheck_hours=0, limits=PATIENT)
             assert_mirrors(warehouse, world)
         assert result.exit_code == 0, result.summary
 
