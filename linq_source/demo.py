@@ -69,7 +69,11 @@ def change(world: World) -> None:
     ours = [message for message in of_chat if message["direction"] == "outbound"]
     world.edit(ours[-1]["id"], "We open at nine.")
     world.delete_message(of_chat[-2]["id"] if of_chat[-2]["id"] != ours[-1]["id"] else of_chat[-1]["id"])
-    world.unreact(rows["message_reactions"][-1]["chat_message_id"])
+    # Of a chat that the next sync reads: no event and no list tells of one taken back in a chat at rest.
+    sent_at = {one["id"]: one["sent_at"] for one in rows["messages"] if one["chat_id"] != people[3]["id"]}
+    given = [one for one in rows["message_reactions"] if one["chat_message_id"] in sent_at]
+    taken = max(given, key=lambda one: sent_at[one["chat_message_id"]])
+    world.unreact(taken["chat_message_id"], from_phone=taken["from_phone"])
     number = rows["phone_numbers"][0]["phone_number"]
     begun = world.add_chat(["+12125550199"], ours=[number])
     world.receive(begun.id, "Hello, do you ship to Alaska?", sent_at=datetime.now(UTC).replace(microsecond=0))

@@ -1,6 +1,7 @@
 """The real command in a process of its own: exit codes, one clear sentence, no traceback, no secret, no warning."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,8 @@ def test_the_demo_needs_no_token_and_ends_with_a_query_that_works(tmp_path: Path
     assert (finished.returncode, finished.stderr) == (0, "")
     assert finished.stdout.count("Listed ") == 2
     assert "1 new" in finished.stdout.split("Second sync")[1]
+    before, after = re.findall(r"message_reactions .* ([\d,]+)", finished.stdout)
+    assert int(after.replace(",", "")) == int(before.replace(",", "")) - 1, "one was taken back, as the demo says"
     warehouse = Warehouse(database)
     assert len(warehouse.rows("messages")) > 10_000
 
