@@ -31,12 +31,16 @@ class LinqCommand:
 
     def configure_parser(self, parser: argparse.ArgumentParser) -> None:
         """Add what follows `dlt linq`."""
-        actions = parser.add_subparsers(dest="linq_action", required=True)
-        doctor = actions.add_parser("doctor", help="check token, numbers, destination, lock, subscriptions, versions")
+        actions = parser.add_subparsers(dest="linq_action", metavar="doctor", required=True)
+        what = "check token, numbers, destination, lock, subscriptions, versions"
+        # Round brackets for defaults below: dlt takes square ones for markup.
+        doctor = actions.add_parser("doctor", help=what, description=f"{what.capitalize()}; changes nothing.")
         where = doctor.add_mutually_exclusive_group()
-        where.add_argument("--database", metavar="PATH", help=f"the DuckDB file [{settings.DATABASE}]")
+        where.add_argument("--database", metavar="PATH", help=f"the DuckDB file ({settings.DATABASE})")
         where.add_argument("--destination", metavar="NAME", help="dlt's name of another destination, like postgres")
-        doctor.add_argument("--dataset", default=settings.DATASET_NAME, metavar="NAME", help="[%(default)s]")
+        doctor.add_argument(
+            "--dataset", default=settings.DATASET_NAME, metavar="NAME", help="the schema of the tables (%(default)s)"
+        )
         doctor.add_argument("--json", action="store_true", help="print the findings as one JSON object")
 
     def execute(self, args: argparse.Namespace) -> None:

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -158,3 +160,10 @@ def test_dlt_finds_the_command_and_the_source_by_their_names() -> None:
     assert plug_cli(host="dlthub") is None
     source = SourceReference.find("linq")(integration_token=TOKEN)
     assert "messages" in source.resources
+
+
+def test_dlts_own_command_explains_the_doctor_without_a_warning() -> None:
+    dlt_command = str(Path(sys.executable).with_name("dlt"))
+    said = subprocess.run([dlt_command, "linq", "doctor", "--help"], capture_output=True, text=True, check=True)
+    assert said.stderr == ""
+    assert all(option in said.stdout for option in ("--database", "(linq.duckdb)", "--dataset", "(linq_data)"))
