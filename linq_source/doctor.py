@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from linq_source import listing, settings
 from linq_source.client import LinqClient
-from linq_source.errors import LinqError, LockedError
+from linq_source.errors import LinqError, LockedError, UsageError
 from linq_source.loading import Target, plain
 from linq_source.memory import Memory
 from linq_source.process import locked
@@ -136,8 +136,14 @@ def _destination(target: Target) -> Iterator[Finding]:
             yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")
             return
         except Exception as error:  # noqa: BLE001  # whatever a driver raises is a finding
-            sentence = str(plain(error, target.lock_path)).split(" What was committed")[0]
-            yield Finding("destination", False, sentence, "See whether it is up, and the credentials right.")
+            found = plain(error, target.lock_path)
+            sentence = str(found).split(" What was committed")[0]
+            advice = (
+                "Then run the doctor again."
+                if isinstance(found, UsageError)
+                else "See whether it is up, and the credentials right."
+            )
+            yield Finding("destination", False, sentence, advice)
             return
     yield from findings
 

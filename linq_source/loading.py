@@ -154,9 +154,10 @@ def plain(error: BaseException, folder: Path) -> LinqError:
         if isinstance(each, LinqError):
             return each
         if isinstance(each, ConfigFieldMissingException):
+            names = " and ".join(sorted(_setting(each, field) for field in each.traces))
+            in_file = names.lower().replace("__", ".")
             return ConfigurationError(
-                f"The destination lacks settings: {', '.join(sorted(each.traces))}. Set them as dlt has them: in the "
-                "environment (DESTINATION__...) or in .dlt/secrets.toml under [destination...]."
+                f"The destination lacks settings: set {names} in the environment, or {in_file} in .dlt/secrets.toml."
             )
         if isinstance(each, ModuleNotFoundError):
             return ConfigurationError(
@@ -176,6 +177,12 @@ def plain(error: BaseException, folder: Path) -> LinqError:
         f"The destination failed: {type(cause).__name__}: {first_line}. What was committed before is kept, and "
         "the next run goes on from there."
     )
+
+
+def _setting(error: ConfigFieldMissingException, field: str) -> str:
+    """Return the variable that sets a field which dlt looked for, like DESTINATION__POSTGRES__CREDENTIALS."""
+    found = re.search(rf", (DESTINATION__\w+?__{field.upper()})(?:__|\))", str(error))
+    return found[1] if found else field
 
 
 @contextmanager
