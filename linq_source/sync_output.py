@@ -95,9 +95,9 @@ def print_result(result: Result, where: str, stored: dict[str, int] | None = Non
         console.print(events_sentence(result.events), markup=False)
     written = summary.rows.total()
     console.print(
-        f"Listed {summary.chats_listed:,} chats, read {summary.chats_read:,} of them"
-        f"{_reasons(summary)}, and wrote {written:,} rows to {where} "
-        f"in {result.seconds:.1f} s with {result.requests:,} requests.",
+        f"Listed {_counted(summary.chats_listed, 'chat')}, read {_read(summary)}"
+        f"{_reasons(summary)}, and wrote {_counted(written, 'row')} to {where} "
+        f"in {result.seconds:.1f} s with {_counted(result.requests, 'request')}.",
         markup=False,
     )
     grid = RichTable(box=None, pad_edge=False)
@@ -133,6 +133,13 @@ def left_out(result: Result) -> list[str]:
     if summary.unread_times:
         lines.append(f"{summary.unread_times} times could not be read and are null.")
     return lines + (_misfits(result.events) if result.events else [])
+
+
+def _read(summary: Summary) -> str:
+    due = summary.reasons.total()
+    if summary.chats_read < due:  # it was stopped, or a chat was gone
+        return f"{summary.chats_read:,} of the {due:,} that were due"
+    return f"{summary.chats_read:,} of them"
 
 
 def _reasons(summary: Summary) -> str:

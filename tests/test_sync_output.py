@@ -1,10 +1,12 @@
 """What the progress bar says, and what a sync tells of that was left out."""
 
+from collections import Counter
+
 import pytest
 
 from linq_source.context import Summary
 from linq_source.runner import Result
-from linq_source.sync_output import describe, left_out
+from linq_source.sync_output import describe, left_out, print_result
 from linq_source.webhook.event_loader import EventSummary
 
 
@@ -37,3 +39,21 @@ def test_all_that_was_left_out_is_told_in_a_sentence_each() -> None:
 
 def test_a_sync_that_left_out_nothing_tells_nothing() -> None:
     assert left_out(Result(Summary(), seconds=1.0, requests=5, retries=0, exit_code=0)) == []
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        (
+            Summary(chats_listed=400, chats_read=61, reasons=Counter(new=400), rows=Counter(messages=1483)),
+            "Listed 400 chats, read 61 of the 400 that were due (400 new), and wrote 1,483 rows to linq.duckdb in",
+        ),
+        (
+            Summary(chats_listed=1, chats_read=1, reasons=Counter(recent=1), rows=Counter(messages=1)),
+            "Listed 1 chat, read 1 of them (1 recent), and wrote 1 row to linq.duckdb in",
+        ),
+    ],
+)
+def test_a_result_says_how_far_a_sync_came(summary: Summary, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_result(Result(summary, seconds=1.0, requests=5, retries=0, exit_code=0), "linq.duckdb")
+    assert capsys.readouterr().out.startswith(said)
