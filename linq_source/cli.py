@@ -26,17 +26,19 @@ class Parser(argparse.ArgumentParser):
 def sync_parser(description: str) -> Parser:
     """Return a parser with the options that every sync takes."""
     parser = Parser(description=description, allow_abbrev=False)
-    parser.add_argument("--start-date", metavar="DATE", help="read no message sent before this date (UTC)")
+    parser.add_argument(
+        "--start-date", metavar="DATE", help="read no message sent before this date, like 2025-01-31 (UTC)"
+    )
     parser.add_argument("--end-date", metavar="DATE", help="read no message sent at or after this date (UTC)")
     parser.add_argument(
         "--lookback-days",
-        type=_not_negative,
+        type=not_negative,
         metavar="N",
         help=f"read chats with messages younger than this at every sync [{settings.LOOKBACK_DAYS:g}]",
     )
     parser.add_argument(
         "--recheck-hours",
-        type=_not_negative,
+        type=not_negative,
         metavar="N",
         help=f"read every chat whole at least this often; 0 = at every sync [{settings.RECHECK_HOURS:g}]",
     )
@@ -52,12 +54,12 @@ def sync_parser(description: str) -> Parser:
     parser.add_argument(
         "--allow-mass-delete",
         action="store_true",
-        help="believe it when more than a fifth of a table is gone at Linq",
+        help="mark rows as deleted even where more than a fifth of a table is gone at Linq",
     )
     parser.add_argument(
         "--events",
         metavar="DIR",
-        help="first load the webhook events in this folder or URL, then read what they tell of",
+        help="first load the webhook events in this folder or URL, then read the messages that they tell of",
     )
     _add_output_options(parser)
     return parser
@@ -66,22 +68,22 @@ def sync_parser(description: str) -> Parser:
 def _add_pace_options(parser: Parser) -> None:
     parser.add_argument(
         "--commit-every",
-        type=_positive_integer,
+        type=positive_integer,
         default=settings.COMMIT_EVERY,
         metavar="N",
-        help=f"commit so often that a killed run repeats at most so many messages [{settings.COMMIT_EVERY}]",
+        help=f"commit so often that a killed run repeats at most N messages [{settings.COMMIT_EVERY}]",
     )
-    parser.add_argument("--max-minutes", type=_positive, metavar="N", help="stop after so long; the next run goes on")
+    parser.add_argument("--max-minutes", type=positive, metavar="N", help="stop after so long; the next run goes on")
     parser.add_argument(
         "--max-wait-seconds",
-        type=_not_negative,
+        type=not_negative,
         metavar="N",
-        help=f"longest that one sync waits for Linq's rate limit and outages [{settings.MAX_WAIT_SECONDS:g}]",
+        help=f"the longest that one sync waits for Linq's rate limit and outages [{settings.MAX_WAIT_SECONDS:g}]",
     )
 
 
 def _add_output_options(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors and what was skipped")
 
 
@@ -139,22 +141,33 @@ def _number(text: str, kind: type[int] | type[float]) -> Any:
     return value
 
 
-def _not_negative(text: str) -> float:
+def not_negative(text: str) -> float:
+    """Return the number from 0 on that an option names."""
     value = float(_number(text, float))
     if value < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Return the number above 0 that an option names."""
     value = float(_number(text, float))
     if value <= 0:
         raise argparse.ArgumentTypeError("must be more than 0")
     return value
 
 
-def _positive_integer(text: str) -> int:
+def positive_integer(text: str) -> int:
+    """Return the whole number from 1 on that an option names."""
     value = int(_number(text, int))
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def port(text: str) -> int:
+    """Return the number of a TCP port that an option names."""
+    value = int(_number(text, int))
+    if not 0 <= value <= 65_535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return value

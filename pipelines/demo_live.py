@@ -3,18 +3,19 @@
 python pipelines/demo_live.py --seconds 60
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from linq_source.cli import Parser, database_path, run_command
+from linq_source.cli import Parser, database_path, positive, run_command
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     parser = Parser(
-        description="Load webhook events and sync in turn while an organisation lives.", allow_abbrev=False
+        description="Show webhooks at work: a made-up organisation lives on this machine, its events are received "
+        "and loaded, and syncs are run in between. Needs no token.",
+        allow_abbrev=False,
     )
     parser.add_argument("--seconds", type=positive, default=60.0, metavar="N", help="how long it lives [%(default)g]")
     parser.add_argument(
@@ -28,14 +29,6 @@ def main(arguments: Sequence[str]) -> int:
 
     receiver = Path(__file__).with_name("webhook_to_parquet.py")
     return play(database, seconds=options.seconds, receiver=receiver, say=partial(print, flush=True))
-
-
-def positive(text: str) -> float:
-    """Return a number of seconds above 0."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise ValueError(text)
-    return number
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from linq_source.cli import Parser, run_command
+from linq_source.cli import Parser, port, positive, positive_integer, run_command
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,46 +61,35 @@ def parser() -> Parser:
         help="the local folder that makes each event durable [journal in --directory; webhook_journal for a URL]",
     )
     made.add_argument(
-        "--flush-seconds", type=positive, default=60.0, metavar="N", help="write a file so often [%(default)g]"
+        "--flush-seconds", type=positive, default=60.0, metavar="N", help="write a file every N seconds [%(default)g]"
     )
     made.add_argument(
-        "--flush-events", type=whole, default=10_000, metavar="N", help="or when so many wait [%(default)s]"
+        "--flush-events",
+        type=positive_integer,
+        default=10_000,
+        metavar="N",
+        help="or as soon as N events wait [%(default)s]",
     )
     made.add_argument(
-        "--max-body-bytes", type=whole, default=1024 * 1024, metavar="N", help="refuse larger bodies [%(default)s]"
+        "--max-body-bytes",
+        type=positive_integer,
+        default=1024 * 1024,
+        metavar="N",
+        help="refuse larger bodies [%(default)s]",
     )
-    made.add_argument("--metrics-host", default="127.0.0.1", metavar="HOST", help="of --metrics-port [%(default)s]")
-    made.add_argument("--metrics-port", type=port, metavar="PORT", help="serve Prometheus metrics here [off]")
+    made.add_argument(
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="the address that --metrics-port is on [%(default)s]",
+    )
+    made.add_argument("--metrics-port", type=port, metavar="PORT", help="serve Prometheus metrics on this port [off]")
     made.add_argument(
         "--allow-unsigned",
         action="store_true",
         help="believe deliveries of anyone; needs no secret, and listens on this machine only",
     )
     return made
-
-
-def port(text: str) -> int:
-    """Return the number of a TCP port."""
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise ValueError(text)
-    return number
-
-
-def positive(text: str) -> float:
-    """Return a number of seconds above 0."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError(text)
-    return number
-
-
-def whole(text: str) -> int:
-    """Return a whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 if __name__ == "__main__":

@@ -111,7 +111,10 @@ class Journal:
                 "a --directory."
             ) from None
         except OSError as error:
-            raise DestinationError(f"The journal's folder {folder} cannot be written: {error.strerror}.") from None
+            raise DestinationError(
+                f"The journal's folder {folder} cannot be made or written ({error.strerror}): name another with "
+                "--journal or --directory."
+            ) from None
         try:
             self._connection = store.open_for_writing(self.path, self._connect)
             self.instance = self._connection.execute("select id from instance").fetchone()[0]

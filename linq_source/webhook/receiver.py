@@ -1,6 +1,7 @@
 """The whole receiver as one process: settings checked, parts started, and an end in which nothing is lost."""
 
 import asyncio
+import errno
 import ipaddress
 import json
 import logging
@@ -182,8 +183,9 @@ async def _listen(server: HttpServer, host: str, port: int, option: str) -> None
     try:
         await server.start(host, port)
     except OSError as error:
+        at_fault = option if error.errno in (errno.EADDRINUSE, errno.EACCES) else option.replace("port", "host")
         raise ConfigurationError(
-            f"{host}:{port} cannot be listened on ({_strerror(error)}): name another with {option}."
+            f"Cannot listen on {host}:{port} ({_strerror(error)}): name another with {at_fault}."
         ) from None
 
 

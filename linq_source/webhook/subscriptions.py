@@ -13,7 +13,7 @@ import httpx
 
 from linq_source import settings
 from linq_source.access import check_base_url, check_token
-from linq_source.answers import Action, action_for
+from linq_source.answers import Action, action_for, describe
 from linq_source.errors import ApiError, AuthenticationError, ConfigurationError, UnavailableError
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.times import parse_time
@@ -123,12 +123,13 @@ class SubscriptionsClient:
             response = self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise UnavailableError(
-                f"{method} {path} failed ({type(error).__name__}): try again.", path=path
+                f"Linq gave no answer to {method} {path}: {describe(error)}. Try again later.", path=path
             ) from None
         status = response.status_code
         if status == 401:
             raise AuthenticationError(
-                "Linq refuses the integration token (401): check SOURCES__LINQ__INTEGRATION_TOKEN."
+                "Linq refused the integration token (401). Put a valid one into SOURCES__LINQ__INTEGRATION_TOKEN or "
+                ".dlt/secrets.toml."
             )
         action, kind = action_for(status)
         if action is not Action.ACCEPT:

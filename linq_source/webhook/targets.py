@@ -111,14 +111,14 @@ def _open_url(url: str) -> tuple[Any, str]:
         filesystem, root = fsspec_from_config(config)
     except (MissingDependencyException, ImportError, ValueError) as error:
         raise ConfigurationError(
-            f"--directory {scheme}://... cannot be opened: what reads {scheme} is not installed "
+            f"The folder of events {scheme}://... cannot be opened: what reads {scheme} is not installed "
             f"({type(error).__name__}). For S3 install linq-source[s3]."
         ) from None
     except ConfigurationException as error:
         raise ConfigurationError(
-            f"--directory {scheme}://... needs credentials: set DESTINATION__FILESYSTEM__CREDENTIALS__... or the "
-            f"section destination.filesystem.credentials of .dlt/secrets.toml ({type(error).__name__})."
+            f"The folder of events {scheme}://... needs credentials: set DESTINATION__FILESYSTEM__CREDENTIALS__... "
+            f"or the section destination.filesystem.credentials of .dlt/secrets.toml ({type(error).__name__})."
         ) from None
     except OSError as error:
-        raise DestinationError(f"--directory {scheme}://... cannot be opened: {error.strerror}.") from None
+        raise DestinationError(f"The folder of events {scheme}://... cannot be opened: {error.strerror}.") from None
     return filesystem, str(root)

@@ -64,7 +64,9 @@ def test_options_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "--port" in refused("--port", port, cwd=tmp_path, secret=SECRET)
-    assert "--flush-seconds" in refused("--flush-seconds", "0", cwd=tmp_path)
+    assert "--host" in refused("--host", "no-such-host.invalid", cwd=tmp_path, secret=SECRET)
+    assert "--flush-seconds: must be more than 0" in refused("--flush-seconds", "0", cwd=tmp_path)
+    assert "--port: must be from 0 to 65535" in refused("--port", "80000", cwd=tmp_path)
 
 
 def test_several_secrets_are_valid_at_once(tmp_path: Path) -> None:
