@@ -97,9 +97,10 @@ class LinqClient:
                     # Being asked to slow down is no failure: only max_wait_seconds bounds that.
                     failures += not again.pauses_everyone
                     if failures >= self.limits.attempts:
+                        what = "could not be used" if again.status else "did not arrive"
                         raise UnavailableError(
-                            f"Linq's answer to GET {path} could not be used after {failures} attempts: "
-                            f"{again.reason}. Nothing of it was stored; try again later.",
+                            f"Linq's answer to GET {path} {what} after {failures} attempts: {again.reason}. "
+                            "Nothing of it was stored; try again later.",
                             path=path,
                             status=again.status,
                         ) from None

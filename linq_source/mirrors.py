@@ -88,8 +88,11 @@ class ChatLists:
         restricted = set(context.options.phone_numbers)
         if foreign := restricted - set(self._ids):
             raise ConfigurationError(
-                f"{len(foreign)} of the phone numbers asked for (phone_numbers, --phone-number) are not among "
-                f"the organisation's {len(self._ids)}. Write them as Linq does, like +15550001111."
+                f"Of the {len(restricted)} phone numbers asked for (phone_numbers, --phone-number) {len(foreign)} "
+                f"are not among the organisation's {len(self._ids)}. Write each as Linq does, like +15550001111."
+                if len(restricted) > 1
+                else "The phone number asked for (phone_numbers, --phone-number) is not among the organisation's "
+                f"{len(self._ids)}. Write it as Linq does, like +15550001111."
             )
         wanted = restricted or set(self._ids)
         self._is_restricted = bool(restricted)

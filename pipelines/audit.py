@@ -16,10 +16,12 @@ SHOWN = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
-    parser = Parser(description="Compare Linq's counts with the tables of a DuckDB file.", allow_abbrev=False)
+    parser = Parser(
+        description="Compare Linq's counts with the tables of a DuckDB file, chat by chat.", allow_abbrev=False
+    )
     parser.add_argument("--database", metavar="PATH", default=settings.DATABASE, help="the DuckDB file [%(default)s]")
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
-    parser.add_argument("--repair", action="store_true", help="have the next sync read whole what differs")
+    parser.add_argument("--repair", action="store_true", help="have the next sync read the chats that differ whole")
     options = parser.parse_args(arguments)
 
     import dlt

@@ -82,13 +82,24 @@ def say(removed: "Removed", database: Path) -> None:
 def parser() -> Parser:
     """Return the parser of the options."""
     made = Parser(description="Remove one person from a DuckDB file and from received events.", allow_abbrev=False)
-    made.add_argument("--phone-number", action="append", default=[], metavar="N", help="whoever has it (repeatable)")
-    made.add_argument("--email", action="append", default=[], metavar="E", help="whoever has it (repeatable)")
-    made.add_argument("--contact-id", type=int, metavar="N", help="this contact, its number and its address")
-    made.add_argument("--database", default=settings.DATABASE, metavar="PATH", help="the DuckDB file [%(default)s]")
-    made.add_argument("--events", metavar="DIR", help="also the Parquet files here, and the journal beside them")
     made.add_argument(
-        "--journal", action="append", type=Path, default=[], metavar="DIR", help="also this journal (repeatable)"
+        "--phone-number", action="append", default=[], metavar="N", help="forget whoever has this number (repeatable)"
+    )
+    made.add_argument(
+        "--email", action="append", default=[], metavar="E", help="forget whoever has this address (repeatable)"
+    )
+    made.add_argument("--contact-id", type=int, metavar="N", help="forget this contact, its number and its address")
+    made.add_argument("--database", default=settings.DATABASE, metavar="PATH", help="the DuckDB file [%(default)s]")
+    made.add_argument(
+        "--events", metavar="DIR", help="also in the Parquet files of this folder or URL, and the journal beside them"
+    )
+    made.add_argument(
+        "--journal",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="also in this journal of a receiver (repeatable)",
     )
     made.add_argument("--dry-run", action="store_true", help="count what would be removed, and change nothing")
     made.add_argument("--json", action="store_true", help="print the counts as one JSON object")

@@ -13,7 +13,12 @@ from linq_source.cli import run_command, sync_parser
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     parser = sync_parser("Sync a Linq account into a database, a warehouse or files.")
-    parser.add_argument("--destination", required=True, metavar="NAME", help="dlt's name of it, like postgres")
+    parser.add_argument(
+        "--destination",
+        required=True,
+        metavar="NAME",
+        help="where to, by dlt's name: postgres, snowflake, filesystem, ...",
+    )
     parser.add_argument(
         "--dataset",
         default=settings.DATASET_NAME,
@@ -21,12 +26,12 @@ def main(arguments: Sequence[str]) -> int:
         help="the schema (or folder) of the tables [%(default)s]",
     )
     parser.add_argument(
-        "--shard", metavar="K/N", help="one of N processes that run side by side: this one is the Kth"
+        "--shard", metavar="K/N", help="share the work of one sync among N processes: this is the Kth"
     )
     parser.add_argument(
         "--table-format",
         choices=("delta", "iceberg"),
-        help="how --destination filesystem keeps tables [plain Parquet]",
+        help="of --destination filesystem [plain Parquet files]",
     )
     options = parser.parse_args(arguments)
 

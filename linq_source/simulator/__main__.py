@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import signal
 import sys
 import threading
@@ -42,15 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         simulator.start()
     except OSError as error:
-        sys.stderr.write(f"Cannot listen on {options.host} port {options.port} (--host, --port): {error}\n")
+        sys.stderr.write(f"Cannot listen on {options.host} port {options.port} (--host, --port): {_reason(error)}.\n")
         return 1
     # Not by --seed: event ids must differ from those of the last run, whose receiver may still know them.
     deliveries = Deliveries(world, seed=time_ns())
     try:
         deliveries.start()
         sys.stdout.write(
-            f"Linq simulator at {simulator.base_url}; point the connector at it with "
-            f"SOURCES__LINQ__BASE_URL={simulator.base_url} "
+            f"Linq simulator at {simulator.base_url}, until Ctrl-C. In another terminal: "
+            f"export SOURCES__LINQ__BASE_URL={simulator.base_url} "
             f"SOURCES__LINQ__INTEGRATION_TOKEN={options.token}\n"
         )
         sys.stdout.flush()
@@ -78,29 +79,42 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m linq_source.simulator",
         description="A local Linq with made-up data, for trying and testing the connector.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on [%(default)s]")
     parser.add_argument(
-        "--port", type=_between(0, 65_535, int), default=8585, help="port, 0 for any free one (%(default)s)"
+        "--port", type=_between(0, 65_535, int), default=8585, help="the port to listen on; 0 = any [%(default)s]"
     )
-    parser.add_argument("--token", default="demo-token", help="the only token it accepts (%(default)s)")
+    parser.add_argument("--token", default="demo-token", help="the only token it accepts [%(default)s]")
     parser.add_argument(
-        "--phone-numbers", type=_between(1, 10_000, int), default=3, help="how many numbers (%(default)s)"
+        "--phone-numbers", type=_between(1, 10_000, int), default=3, metavar="N", help="how many [%(default)s]"
     )
-    parser.add_argument("--chats", type=_between(0, 1_000_000, int), default=90, help="how many chats (%(default)s)")
     parser.add_argument(
-        "--messages", type=_between(0, 100_000_000, int), default=11_700, help="messages in all (%(default)s)"
+        "--chats", type=_between(0, 1_000_000, int), default=90, metavar="N", help="how many [%(default)s]"
     )
-    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same data (%(default)s)")
-    parser.add_argument("--latency-ms", type=_between(0, 600_000, float), default=0.0, help="delay of each answer")
     parser.add_argument(
-        "--requests-per-second", type=_between(0.001, 1_000_000, float), help="above it, 429 (no limit)"
+        "--messages", type=_between(0, 100_000_000, int), default=11_700, metavar="N", help="how many [%(default)s]"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="the same seed makes the same data [%(default)s]"
+    )
+    parser.add_argument(
+        "--latency-ms",
+        type=_between(0, 600_000, float),
+        default=0.0,
+        metavar="N",
+        help="wait so long before each answer [%(default)g]",
+    )
+    parser.add_argument(
+        "--requests-per-second",
+        type=_between(0.001, 1_000_000, float),
+        metavar="N",
+        help="answer 429 above this rate [no limit]",
     )
     parser.add_argument(
         "--live",
         type=_between(0, 1_000, float),
         default=0.0,
-        metavar="EVENTS_PER_SECOND",
-        help="how often something new happens, told to webhook subscriptions too (%(default)s)",
+        metavar="N",
+        help="have N things happen in a second, told to webhook subscriptions too [%(default)g]",
     )
     return parser
 
@@ -118,6 +132,11 @@ def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[
         return value
 
     return read
+
+
+def _reason(error: OSError) -> str:
+    # Not error.strerror, into which asyncio puts the address; look-ups of names have numbers below 0.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
 
 
 def _quit(*_about: object) -> NoReturn:
