@@ -189,8 +189,8 @@ class LinqClient:
         waited = self.counters.waited_seconds + max(0.0, now + delay - max(now, self._waited_until))
         if waited > self.limits.max_wait_seconds:
             raise UnavailableError(
-                f"Gave up on GET {path}: waiting another {delay:.0f} s would exceed the "
-                f"{self.limits.max_wait_seconds:g} s that max_wait_seconds allows one sync ({again.reason}).",
+                f"Gave up on GET {path}: {again.reason}. Waiting another {delay:.0f} s would exceed the "
+                f"{self.limits.max_wait_seconds:g} s that max_wait_seconds allows one sync.",
                 path=path,
                 status=again.status,
             )

@@ -154,9 +154,15 @@ def progress(sync: Sync, *, shown: bool) -> Iterator[None]:
         yield
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+    from rich.text import Text
 
-    columns = (BarColumn(bar_width=16), TextColumn("{task.description}"))
+    class Retries(ProgressColumn):
+        # Drawn anew all the time: while Linq gives no answer nothing else moves.
+        def render(self, _: Task) -> Text:
+            return Text(retried(sync.reader.counters.retries))
+
+    columns = (BarColumn(bar_width=16), TextColumn("{task.description}"), Retries())
     started = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Reading lists", total=None)
@@ -168,6 +174,11 @@ def progress(sync: Sync, *, shown: bool) -> Iterator[None]:
 
         sync.on_progress = update
         yield
+
+
+def retried(count: int) -> str:
+    """Return what a progress bar says of requests that had to be sent again."""
+    return f"({_counted(count, 'request')} sent again)" if count else ""
 
 
 def describe(summary: Summary, requests: int, seconds: float) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from linq_source.context import Summary
 from linq_source.runner import Result
-from linq_source.sync_output import describe, left_out, print_result
+from linq_source.sync_output import describe, left_out, print_result, retried
 from linq_source.webhook.event_loader import EventSummary
 
 
@@ -24,6 +24,10 @@ from linq_source.webhook.event_loader import EventSummary
 )
 def test_the_progress_bar_tells_chats_messages_pace_and_time_left(summary: Summary, said: str) -> None:
     assert describe(summary, requests=60, seconds=30.0) == said
+
+
+def test_the_progress_bar_tells_that_requests_are_sent_again() -> None:
+    assert [retried(count) for count in (0, 1, 20)] == ["", "(1 request sent again)", "(20 requests sent again)"]
 
 
 def test_all_that_was_left_out_is_told_in_a_sentence_each() -> None:

@@ -94,7 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         "--messages", type=_between(0, 100_000_000, int), default=11_700, metavar="N", help="how many [%(default)s]"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="the same seed makes the same data [%(default)s]"
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="the same seed makes the same data at the same time: its history ends now [%(default)s]",
     )
     parser.add_argument(
         "--latency-ms",
