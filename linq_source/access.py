@@ -15,7 +15,7 @@ def check_token(token: object) -> str:
     if not text:
         raise ConfigurationError(
             "No Linq integration token: set SOURCES__LINQ__INTEGRATION_TOKEN, or integration_token under "
-            "[sources.linq] in .dlt/secrets.toml. To look around without one, run with --demo."
+            "[sources.linq] in .dlt/secrets.toml. To look around without one: pipelines/linq_to_duckdb.py --demo."
         )
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigurationError(

@@ -19,6 +19,7 @@ import dlt
 import duckdb
 
 from linq_source import settings
+from linq_source.cli import query_command
 from linq_source.database import check_database, held_database, lock_path
 from linq_source.demo_stage import Receiver, life, receiving
 from linq_source.errors import ConfigurationError, DestinationError
@@ -58,7 +59,7 @@ The tables equal what Linq lists: {messages:,} messages, {reactions:,} reactions
 value compared. Each of the {events:,} events that were received is loaded, once.
 
 The tables are in {database}, schema {schema}. Try:
-  .venv/bin/python -c "import duckdb; print(duckdb.connect('{database}').sql('{query}'))\""""
+  {command}"""
 _QUERY = "select event_type, count(*) as events from {schema}.webhook_events group by all order by all"
 
 Say = Callable[[str], None]
@@ -212,7 +213,7 @@ class _Show:
                 events=received,
                 database=database,
                 schema=settings.DATASET_NAME,
-                query=_QUERY.format(schema=settings.DATASET_NAME),
+                command=query_command(database, _QUERY.format(schema=settings.DATASET_NAME)),
             )
         )
         return 0

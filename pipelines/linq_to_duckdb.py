@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from linq_source import settings
-from linq_source.cli import database_path, run_command, sync_parser
+from linq_source.cli import database_path, query_command, run_command, sync_parser
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,7 +62,7 @@ def demo(options: argparse.Namespace) -> int:
     if talks:
         print(f"\nThe tables are in {database}, schema {settings.DATASET_NAME}. Try:")
         query = f"from {settings.DATASET_NAME}.messages limit 5"
-        print(f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{database}').sql('{query}'))\"""")
+        print(f"  {query_command(database, query)}")
         print(f"\n{about_report}")
     return code
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +149,9 @@ def test_the_demo_needs_no_token_and_ends_with_a_query_that_works(tmp_path: Path
     assert int(after.replace(",", "")) == int(before.replace(",", "")) - 1, "one was taken back, as the demo says"
     warehouse = Warehouse(database)
     assert len(warehouse.rows("messages")) > 10_000
+    query = next(line for line in finished.stdout.splitlines() if "duckdb.connect" in line)
+    shown = subprocess.run(shlex.split(query), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "sent_at" in shown or "chat_id" in shown
 
 
 def test_the_demo_never_writes_into_a_database_that_holds_something_else(serve: Serve, warehouse: Warehouse) -> None:
@@ -159,7 +164,6 @@ def test_the_demo_never_writes_into_a_database_that_holds_something_else(serve: 
 
 
 def test_the_token_can_come_from_dlts_secrets_file(serve: Serve, warehouse: Warehouse, tmp_path: Path) -> None:
-    import subprocess
     import sys
 
     world = small_world()
