@@ -11,7 +11,7 @@ import pytest
 from linq_source import runner
 from linq_source.loading import load
 from linq_source.simulator import Simulator, World
-from tests import hints
+from tests import frugal
 from tests.shortcut import load_without_dlt
 from tests.support import TOKEN, Warehouse, small_world
 from tests.warm import Starts
@@ -38,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start commands as is asked for."""
     Starts.are_cold = config.getoption("--long-way")
     if not Starts.are_cold:
-        hints.remember()
+        frugal.begin()
+        frugal.open_duckdb_with_one_thread()
     # A shell that starts us in the background has us ignore Ctrl-C, and so would every command that is to take it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
