@@ -123,6 +123,15 @@ def known(
     return begin
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What takes seconds to start (a browser, a server) is started by one process of pytest, for all its tests."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    is_postgres = getattr(params.get("kind"), "destination", None) == "postgres"
+    for fixture in ("browser", "s3_url", "server"):
+        if fixture in getattr(item, "fixturenames", ()) or (fixture == "server" and is_postgres):
+            item.add_marker(pytest.mark.xdist_group(fixture))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests: the last ones to end are then short, and no worker waits for another."""
