@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -40,8 +41,24 @@ def pytest_configure(config: pytest.Config) -> None:
     if not Starts.are_cold:
         frugal.begin()
         frugal.open_duckdb_with_one_thread()
+    if not hasattr(config, "workerinput"):
+        write_to_memory(config)
     # A shell that starts us in the background has us ignore Ctrl-C, and so would every command that is to take it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def write_to_memory(config: pytest.Config) -> None:
+    """Have the temporary folder in memory, where there is room: tests sync thousands of databases to disk.
+
+    With TMPDIR set they are there, and those of failed tests stay.
+    """
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not memory.is_dir() or shutil.disk_usage(memory).free < 2 << 30:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="linq_tests_", dir=memory)
+    config.add_cleanup(folder.cleanup)
+    os.environ["TMPDIR"] = folder.name
+    tempfile.tempdir = None
 
 
 @pytest.fixture(autouse=True)
