@@ -142,6 +142,8 @@ def known(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """What takes seconds to start (a browser, a server) is started by one process of pytest, for all its tests."""
+    if not item.config.pluginmanager.hasplugin("xdist"):
+        return
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     is_postgres = getattr(params.get("kind"), "destination", None) == "postgres"
     for fixture in ("browser", "s3_url", "server"):
