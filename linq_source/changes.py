@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linq_source.sql_text import quoted_name
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import Table
 from linq_source.times import AnyArray
@@ -24,9 +25,9 @@ def changed_rows(new: pa.Table, stored: pa.Table, table: Table, *, ignored: Sequ
         return new
     compared = [name for name in _all_names(new, stored) if name not in table.key and name not in ignored]
     new, stored = _with_columns(new, compared, stored.schema), _with_columns(stored, compared, new.schema)
-    differs = " or ".join(f"n.{_quote(name)} is distinct from s.{_quote(name)}" for name in compared)
-    keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in table.key)
-    missing = f"s.{_quote(table.key[0])} is null"
+    differs = " or ".join(f"n.{quoted_name(name)} is distinct from s.{quoted_name(name)}" for name in compared)
+    keys = " and ".join(f"n.{quoted_name(name)} = s.{quoted_name(name)}" for name in table.key)
+    missing = f"s.{quoted_name(table.key[0])} is null"
     json = _json_names(new) | _json_names(stored)
     positions = _query(
         f"select n.position from new n left join stored s on {keys} where {missing} or {differs or 'false'}",
@@ -40,7 +41,7 @@ def missing_rows(new: pa.Table, stored: pa.Table, key: Sequence[str]) -> pa.Tabl
     """Return the stored rows whose key is not among the new ones."""
     if not stored.num_rows or not new.num_rows:
         return stored
-    keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in key)
+    keys = " and ".join(f"n.{quoted_name(name)} = s.{quoted_name(name)}" for name in key)
     positions = _query(
         f"select s.position from stored s where not exists (select 1 from new n where {keys})",
         new=new.select(list(key)),
@@ -118,7 +119,3 @@ def _canonical(text: Any) -> str | None:
         return to_json(decode(text.encode()))
     except BrokenBodyError:
         return text
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

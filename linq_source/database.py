@@ -12,6 +12,7 @@ import duckdb
 from linq_source import settings
 from linq_source.errors import DestinationError
 from linq_source.event_tables import EVENT_TABLES
+from linq_source.sql_text import literal
 from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
@@ -121,7 +122,7 @@ def write_anew(database: Path) -> None:
         left.unlink(missing_ok=True)
     try:
         with duckdb.connect(":memory:") as connection:
-            connection.execute(f"attach {_literal(database)} as old; attach {_literal(fresh)} as new")
+            connection.execute(f"attach {literal(str(database))} as old; attach {literal(str(fresh))} as new")
             connection.execute("copy from database old to new; detach new; detach old")
         if database.with_name(database.name + ".wal").exists():
             raise duckdb.IOException("another program has it open")
@@ -135,7 +136,3 @@ def write_anew(database: Path) -> None:
         os.fsync(file.fileno())
     fresh.chmod(database.stat().st_mode)
     fresh.replace(database)
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
