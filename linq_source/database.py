@@ -116,12 +116,16 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
 
 
 def write_anew(database: Path) -> None:
-    """Write the file anew, in one step: in the old one, what was removed may still stand in blocks that are free."""
+    """Write the file anew, in one step: in the old one, what was removed may still stand in blocks that are free.
+
+    Raises DestinationError where that cannot be done.
+    """
+    database = database.resolve()  # a link would be replaced, and the file behind it stay as it was
     fresh = database.with_name(f".{database.name}.forget")
     for left in (fresh, fresh.with_name(fresh.name + ".wal")):
         left.unlink(missing_ok=True)
     try:
-        with duckdb.connect(":memory:") as connection:
+        with _private_files(), duckdb.connect(":memory:") as connection:
             connection.execute(f"attach {literal(str(database))} as old; attach {literal(str(fresh))} as new")
             connection.execute("copy from database old to new; detach new; detach old")
         if database.with_name(database.name + ".wal").exists():
@@ -136,3 +140,13 @@ def write_anew(database: Path) -> None:
         os.fsync(file.fileno())
     fresh.chmod(database.stat().st_mode)
     fresh.replace(database)
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Make files that are created in the block readable to their owner alone, from their first byte on."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
