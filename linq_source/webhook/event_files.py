@@ -4,7 +4,6 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,12 +81,6 @@ class _Store:
 def _shown(names: Iterator[str]) -> list[str]:
     # What begins with a dot is still being written.
     return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
-
-
-def place_of(directory: str) -> str:
-    """Return a folder's path, or of a URL the part that can hold no secret."""
-    parts = urlsplit(directory)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if "://" in directory else directory
 
 
 def read_events(files: EventFiles, name: str, *, place: str) -> Iterator[pa.Table]:

@@ -13,11 +13,11 @@ from linq_source.errors import DestinationError, LockedError
 from linq_source.forgotten import Forgotten
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.webhook import store
-from linq_source.webhook.event_files import UnusableFileError, open_files, place_of, read_events
+from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
 from linq_source.webhook.event_rows import GONE, kept_of, without_forgotten
 from linq_source.webhook.journal import LOCK_NAME
 from linq_source.webhook.parquet import as_parquet
-from linq_source.webhook.targets import LocalFolder, open_target
+from linq_source.webhook.targets import LocalFolder, open_target, place_of
 
 
 @contextmanager
