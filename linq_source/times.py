@@ -80,7 +80,10 @@ def to_query(instant: datetime) -> str:
 
 
 def parse_setting(value: str | date | None, *, setting: str) -> datetime | None:
-    """Return the UTC instant of a date or time that a person wrote, naming `setting` where it is none."""
+    """Return the UTC instant of a date or time that a person wrote, naming `setting` where it is none.
+
+    Raises ConfigurationError there.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, datetime):

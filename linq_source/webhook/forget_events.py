@@ -22,7 +22,10 @@ from linq_source.webhook.targets import LocalFolder, open_target, place_of
 
 @contextmanager
 def journal_held(folder: Path) -> Iterator[None]:
-    """Hold a journal as its receiver does; raises LockedError while that is at work."""
+    """Hold a journal as its receiver does; raises LockedError while that is at work.
+
+    Raises DestinationError where its folder cannot be written.
+    """
     lock = FileLock(folder / LOCK_NAME, mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -40,7 +43,10 @@ def journal_held(folder: Path) -> Iterator[None]:
 
 
 def forget_in_journal(folder: Path, forgotten: Forgotten, *, is_dry: bool) -> Counter[str]:
-    """Remove people from a journal that is held, and overwrite what they leave; return what was removed."""
+    """Remove people from a journal that is held, and overwrite what they leave; return what was removed.
+
+    Raises DestinationError where it cannot be written.
+    """
     path, counts = folder / store.FILE_NAME, Counter[str]()
     try:
         connection = store.open_for_writing(path)
