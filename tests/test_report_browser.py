@@ -105,13 +105,15 @@ def show(browser: "Browser", report_of: Callable[[Path, bool], Path]) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def recent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recent(made_once: Callable[..., Path]) -> Path:
     """A database of three numbers whose messages go on until now."""
-    path = tmp_path_factory.mktemp("recent") / "linq.duckdb"
-    world = World.make(seed=4, phone_numbers=3, chats=40, messages=3000, days=100)
-    with Simulator(world, token=TOKEN) as linq:
-        assert Warehouse(path).sync(linq).exit_code == 0
-    return path
+
+    def fill(folder: Path) -> None:
+        world = World.make(seed=4, phone_numbers=3, chats=40, messages=3000, days=100)
+        with Simulator(world, token=TOKEN) as linq:
+            assert Warehouse(folder / "linq.duckdb").sync(linq).exit_code == 0
+
+    return made_once("recent", fill) / "linq.duckdb"
 
 
 RATES = """
