@@ -125,16 +125,17 @@ def test_every_extra_is_named_and_no_other() -> None:
 
 
 def test_every_setting_of_the_source_is_named_and_no_other() -> None:
-    settings = set(inspect.signature(linq_source).parameters)
-    text, [paragraph] = (
-        README.read_text(),
-        re.findall(r"^Settings that have no option.*?\n\n", README.read_text(), re.M | re.S),
-    )
-    assert settings - {"integration_token"} == set(re.findall(r"`([a-z]\w+)`", paragraph))
+    settings = set(inspect.signature(linq_source).parameters) - {"integration_token"}
+    text = README.read_text()
+    [section] = [each for each in sections(text) if "SOURCES__LINQ__CONCURRENCY" in each]
+    told = "Settings " + section.partition("\nSettings ")[2]
+    named = set(re.findall(r"`([a-z]\w+)`", told.split("\n\n")[0]))
+    named |= {name.strip("`") for cell, _ in rows(told, "setting") for name in cell.split(", ")}
+    assert named == settings
     documents = [text, SCHEDULING.read_text(), *(path.read_text() for path in (ROOT / ".dlt").iterdir())]
     documents += [path.read_text() for path in (ROOT / "docs" / "examples").iterdir()]
     for name in re.findall(r"SOURCES__LINQ__([A-Z_]+)", "\n".join(documents)):
-        assert name.lower() in settings | {"webhook_secret"}, name
+        assert name.lower() in settings | {"integration_token", "webhook_secret"}, name
 
 
 def test_the_example_of_a_configuration_has_the_settings_and_their_defaults() -> None:
