@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linq_source.sql_text import quoted_name
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import Table
 from linq_source.times import AnyArray
@@ -28,9 +29,9 @@ def changed_rows(new: pa.Table, stored: pa.Table, table: Table, *, ignored: Sequ
     one, other = _comparable(new, json), _comparable(stored, json)
     if _are_same(one, other, table.key, compared):
         return new.slice(0, 0)
-    differs = " or ".join(f"n.{_quote(name)} is distinct from s.{_quote(name)}" for name in compared)
-    keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in table.key)
-    missing = f"s.{_quote(table.key[0])} is null"
+    differs = " or ".join(f"n.{quoted_name(name)} is distinct from s.{quoted_name(name)}" for name in compared)
+    keys = " and ".join(f"n.{quoted_name(name)} = s.{quoted_name(name)}" for name in table.key)
+    missing = f"s.{quoted_name(table.key[0])} is null"
     positions = _query(
         f"select n.position from new n left join stored s on {keys} where {missing} or {differs or 'false'}",
         new=one.append_column("position", pa.array(range(new.num_rows), type=pa.int64())),
@@ -45,7 +46,7 @@ def missing_rows(new: pa.Table, stored: pa.Table, key: Sequence[str]) -> pa.Tabl
         return stored
     if _are_same(new, stored, key):
         return stored.slice(0, 0)
-    keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in key)
+    keys = " and ".join(f"n.{quoted_name(name)} = s.{quoted_name(name)}" for name in key)
     positions = _query(
         f"select s.position from stored s where not exists (select 1 from new n where {keys})",
         new=new.select(list(key)),
@@ -133,7 +134,3 @@ def _canonical(text: Any) -> str | None:
         return to_json(decode(text.encode()))
     except BrokenBodyError:
         return text
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
