@@ -27,10 +27,10 @@ demo-live: $(READY) ## a minute of webhooks: events loaded and a sync run in tur
 	$(BIN)/python pipelines/demo_live.py
 
 test: $(READY) ## run the whole test suite
-	$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1  # more than two cores, since many tests wait
+	$(BIN)/python -m pytest -n 4 --dist loadgroup  # more than two cores, since many tests wait
 
 test-long-way: $(READY) ## the same, each load through dlt and each command in a new interpreter
-	$(BIN)/python -m pytest -n 4 --dist load --maxschedchunk 1 --long-way
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --long-way
 
 test-warehouses: $(READY) ## Snowflake, BigQuery, DuckLake, SQLite, S3, Delta and Iceberg, each kind in an environment of its own
 	$(BIN)/python -m tests.destinations.environments

@@ -106,7 +106,10 @@ def audit(
     repair: bool,
     redact_key: str | None = None,
 ) -> Findings:
-    """Compare Linq's counts with the tables of a destination; with `repair`, have differing chats read whole."""
+    """Compare Linq's counts with the tables of a destination; with `repair`, have differing chats read whole.
+
+    Raises ConfigurationError where rows of files are to be repaired, and what the client and the destination raise.
+    """
 
     async def read() -> Lists:
         async with make_client() as client:

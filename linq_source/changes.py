@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linq_source.sql_text import quoted_name
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import Table
 from linq_source.times import AnyArray
@@ -24,14 +25,17 @@ def changed_rows(new: pa.Table, stored: pa.Table, table: Table, *, ignored: Sequ
         return new
     compared = [name for name in _all_names(new, stored) if name not in table.key and name not in ignored]
     new, stored = _with_columns(new, compared, stored.schema), _with_columns(stored, compared, new.schema)
-    differs = " or ".join(f"n.{_quote(name)} is distinct from s.{_quote(name)}" for name in compared)
-    keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in table.key)
-    missing = f"s.{_quote(table.key[0])} is null"
     json = _json_names(new) | _json_names(stored)
+    one, other = _comparable(new, json), _comparable(stored, json)
+    if _are_same(one, other, table.key, compared):
+        return new.slice(0, 0)
+    differs = " or ".join(f"n.{quoted_name(name)} is distinct from s.{quoted_name(name)}" for name in compared)
+    keys = " and ".join(f"n.{quoted_name(name)} = s.{quoted_name(name)}" for name in table.key)
+    missing = f"s.{quoted_name(table.key[0])} is null"
     positions = _query(
         f"select n.position from new n left join stored s on {keys} where {missing} or {differs or 'false'}",
-        new=_comparable(new, json).append_column("position", pa.array(range(new.num_rows), type=pa.int64())),
-        stored=_comparable(stored, json),
+        new=one.append_column("position", pa.array(range(new.num_rows), type=pa.int64())),
+        stored=other,
     )
     return new.take(positions.sort())
 
@@ -40,7 +44,9 @@ def missing_rows(new: pa.Table, stored: pa.Table, key: Sequence[str]) -> pa.Tabl
     """Return the stored rows whose key is not among the new ones."""
     if not stored.num_rows or not new.num_rows:
         return stored
-    keys = " and ".join(f"n.{_quote(name)} = s.{_quote(name)}" for name in key)
+    if _are_same(new, stored, key):
+        return stored.slice(0, 0)
+    keys = " and ".join(f"n.{quoted_name(name)} = s.{quoted_name(name)}" for name in key)
     positions = _query(
         f"select s.position from stored s where not exists (select 1 from new n where {keys})",
         new=new.select(list(key)),
@@ -71,6 +77,16 @@ def texts(table: pa.Table, name: str) -> list[str]:
     """Return a column of texts that holds no null."""
     values: list[Any] = table[name].to_pylist()
     return values
+
+
+def _are_same(one: pa.Table, other: pa.Table, key: Sequence[str], compared: Sequence[str] = ()) -> bool:
+    """Return True if both hold the same rows, as mostly they do: told in a tenth of the time of a query."""
+    if one.num_rows != other.num_rows:
+        return False
+    names = [*key, *compared]
+    order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in key]
+    one, other = one.select(names).sort_by(order), other.select(names).sort_by(order)
+    return all(one[name].equals(other[name]) for name in names)
 
 
 def _query(sql: str, **tables: pa.Table) -> AnyArray:
@@ -118,7 +134,3 @@ def _canonical(text: Any) -> str | None:
         return to_json(decode(text.encode()))
     except BrokenBodyError:
         return text
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

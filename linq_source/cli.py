@@ -125,7 +125,10 @@ def report_error(error: LinqError, *, as_json: bool) -> int:
 
 
 def database_path(text: str) -> Path:
-    """Return the path of a DuckDB file that an option names."""
+    """Return the path of a DuckDB file that an option names.
+
+    Raises ConfigurationError where it names none.
+    """
     if not text.strip() or "\0" in text:
         raise ConfigurationError("--database needs the path of a file, like linq.duckdb.")
     return Path(text)

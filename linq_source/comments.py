@@ -6,6 +6,7 @@ from typing import Any
 from dlt.destinations.sql_client import SqlClientBase
 
 from linq_source.event_tables import EVENT_TABLES
+from linq_source.sql_text import literal
 from linq_source.tables import TABLES, Table
 
 DIALECTS = ("duckdb", "postgres")
@@ -27,11 +28,7 @@ def comment(client: SqlClientBase[Any], dialect: str | None) -> None:
 
 
 def _statements(table: Table, qualified: str, stored: set[tuple[str, str]]) -> Iterator[str]:
-    yield f"comment on table {qualified} is {_literal(table.description)}"
+    yield f"comment on table {qualified} is {literal(table.description)}"
     for column in table.columns:
         if (table.name, column.name) in stored:
-            yield f'comment on column {qualified}."{column.name}" is {_literal(column.description)}'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            yield f'comment on column {qualified}."{column.name}" is {literal(column.description)}'

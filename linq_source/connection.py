@@ -5,8 +5,8 @@ What httpx's client adds to it, for cookies, redirects and logins, takes as long
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -66,19 +66,14 @@ def connect(
     """Return one connection for each request that may be in flight; none is open yet.
 
     A pool of all would look at every one of them at each request. `transport` takes the place of the network.
+    Raises ConfigurationError where the proxy of the environment cannot be used.
     """
-    logging.getLogger("httpcore.http11").addFilter(_tells_no_headers)
+    log_no_headers()
     tls, proxy = _tls_context(base_url), _proxy(base_url)
 
     def own_transport() -> httpx.AsyncBaseTransport:
-        try:
+        with proxy_named():
             return httpx.AsyncHTTPTransport(verify=tls, limits=httpx.Limits(max_connections=1), proxy=proxy)
-        except (ValueError, httpx.InvalidURL, ImportError):
-            # Not quoted: it may hold a password.
-            raise ConfigurationError(
-                "The proxy that the environment names in HTTPS_PROXY or ALL_PROXY cannot be used: write it like "
-                "http://host:port. For socks5://, install httpx[socks]."
-            ) from None
 
     return [Connection(base_url, token, limits, transport or own_transport()) for _ in range(limits.concurrency)]
 
@@ -98,6 +93,24 @@ def _tls_context(base_url: str) -> ssl.SSLContext:
     # Loading the certificates takes longer than the whole idle sync of a local Linq, which needs none.
     is_plain = urlsplit(base_url).scheme == "http"
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
+
+
+@contextmanager
+def proxy_named() -> Iterator[None]:
+    """Raise ConfigurationError, which names the setting, where httpx cannot use the proxy that it is given here."""
+    try:
+        yield
+    except (ValueError, httpx.InvalidURL, ImportError):
+        # Not quoted: it may hold a password.
+        raise ConfigurationError(
+            "The proxy that the environment names in HTTPS_PROXY or ALL_PROXY cannot be used: write it like "
+            "http://host:port. For socks5://, install httpx[socks]."
+        ) from None
+
+
+def log_no_headers() -> None:
+    """Keep the headers of answers out of httpcore's log, at any level."""
+    logging.getLogger("httpcore.http11").addFilter(_tells_no_headers)
 
 
 def _tells_no_headers(record: logging.LogRecord) -> bool:

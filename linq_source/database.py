@@ -10,8 +10,9 @@ from pathlib import Path
 import duckdb
 
 from linq_source import settings
-from linq_source.errors import DestinationError
+from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.event_tables import EVENT_TABLES
+from linq_source.sql_text import literal
 from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
@@ -43,14 +44,32 @@ def check_database(path: Path) -> None:
         pass
 
 
-def _opened(path: Path, patience_seconds: float, sleep: Callable[[float], None]) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def opened_for_reading(
+    path: Path, *, patience_seconds: float = PATIENCE_SECONDS, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database for reading only; waits a while for one that is being written.
+
+    Raises ConfigurationError where there is none, DestinationError where it cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"There is no database {path}: name one with --database, or run a sync first.")
+    with _opened(path, patience_seconds, sleep, read_only=True) as connection:
+        yield connection
+
+
+def _opened(
+    path: Path, patience_seconds: float, sleep: Callable[[float], None], *, read_only: bool = False
+) -> duckdb.DuckDBPyConnection:
     waited = 0.0
     while True:
         try:
-            _remove_stillborn(path)
-            return duckdb.connect(str(path))
+            _check_magic(path, may_be_empty=not read_only)
+            if not read_only:
+                _remove_stillborn(path)
+            return duckdb.connect(str(path), read_only=read_only)
         except (duckdb.Error, OSError) as error:
-            problem = _sentence(path, str(error))
+            problem = _sentence(path, str(error), "read" if read_only else "written")
             if not _is_in_use(str(error)) or waited >= patience_seconds:
                 raise DestinationError(problem) from None
         sleep(0.5)
@@ -63,20 +82,20 @@ def lock_path(path: Path) -> Path:
     return real.with_name(real.name + ".lock")
 
 
-def _remove_stillborn(path: Path) -> None:
-    """Remove a file that a killed process or a full disk left before DuckDB had written its headers.
-
-    Raises DestinationError for a file of any other program.
-    """
+def _check_magic(path: Path, *, may_be_empty: bool) -> None:
+    """Raise DestinationError for a file of any other program: DuckDB would look for an extension that reads it."""
     if not path.is_file():
         return
-    size = path.stat().st_size
     with path.open("rb") as file:
-        magic = file.read(12)[8:]
-    if size and magic != b"DUCK":
-        # DuckDB itself would go and look for an extension that reads it.
+        head = file.read(12)
+    if head[8:] != b"DUCK" and (head or not may_be_empty):
         raise DestinationError(f"The file {path} is not a DuckDB database: name another one with --database.")
-    if size < _HEADER_BYTES and not path.with_name(path.name + ".wal").exists():
+
+
+def _remove_stillborn(path: Path) -> None:
+    """Remove a file that a killed process or a full disk left before DuckDB had written its headers."""
+    is_short = path.is_file() and path.stat().st_size < _HEADER_BYTES
+    if is_short and not path.with_name(path.name + ".wal").exists():
         path.unlink()
 
 
@@ -84,13 +103,16 @@ def _is_in_use(problem: str) -> bool:
     return "Could not set lock" in problem or "Conflicting lock" in problem
 
 
-def _sentence(path: Path, problem: str) -> str:
+def _sentence(path: Path, problem: str, done: str) -> str:
+    """Say what keeps a file from being `done`, read or written."""
+    if _is_in_use(problem) and done == "read":
+        return f"The database {path} is being written by another program: try again when it is done."
     if _is_in_use(problem):
         return f"The database {path} is open in another program: close it there (a notebook, a DuckDB shell) first."
     if "No space left" in problem:
         return f"The database {path} cannot be written: the disk is full."
-    if re.search("Permission denied|Read-only|read-only|Cannot open file", problem):
-        return f"The database {path} cannot be written: check the permissions of the file and its folder."
+    if re.search(r"Permission denied|Read-only|read-only|Cannot open file", problem):
+        return f"The database {path} cannot be {done}: check the permissions of the file and its folder."
     return f"The database {path} cannot be opened: {problem.splitlines()[0][:200].rstrip('.')}."
 
 
@@ -115,13 +137,17 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
 
 
 def write_anew(database: Path) -> None:
-    """Write the file anew, in one step: in the old one, what was removed may still stand in blocks that are free."""
+    """Write the file anew, in one step: in the old one, what was removed may still stand in blocks that are free.
+
+    Raises DestinationError where that cannot be done.
+    """
+    database = database.resolve()  # a link would be replaced, and the file behind it stay as it was
     fresh = database.with_name(f".{database.name}.forget")
     for left in (fresh, fresh.with_name(fresh.name + ".wal")):
         left.unlink(missing_ok=True)
     try:
-        with duckdb.connect(":memory:") as connection:
-            connection.execute(f"attach {_literal(database)} as old; attach {_literal(fresh)} as new")
+        with _private_files(), duckdb.connect(":memory:") as connection:
+            connection.execute(f"attach {literal(str(database))} as old; attach {literal(str(fresh))} as new")
             connection.execute("copy from database old to new; detach new; detach old")
         if database.with_name(database.name + ".wal").exists():
             raise duckdb.IOException("another program has it open")
@@ -137,5 +163,11 @@ def write_anew(database: Path) -> None:
     fresh.replace(database)
 
 
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Make files that are created in the block readable to their owner alone, from their first byte on."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -23,6 +23,7 @@ from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
 from linq_source.memory import Memory
 from linq_source.open_tables import MARKS, SETTINGS, parquet_files, scan
+from linq_source.sql_text import literal, quoted_name
 from linq_source.strategies import keeps_files, strategy_of
 from linq_source.tables import TEXT, Departure, Table
 
@@ -135,17 +136,17 @@ class FileDataset:
         """Return what reads a table that has a log of its own, as it is now."""
         location = self._client.make_remote_url(self._client.pathlib.join(self._client.dataset_path, name))
         if files := parquet_files(table_format, location, self._client):
-            return f"read_parquet([{', '.join(map(_literal, files))}], union_by_name = true)"
+            return f"read_parquet([{', '.join(map(literal, files))}], union_by_name = true)"
         nothing = ALL_TABLES[name].schema.append(pa.field("_dlt_load_id", TEXT)).empty_table()
         connection.register(f"no {name}", nothing)
         return f'temp."no {name}"'
 
     def _place(self) -> list[str]:
-        name = self.name.replace('"', '""')
+        name = quoted_name(self.name)
         return [
-            f'create schema if not exists "{name}"',
-            f'use "{name}"',
-            f"set variable linq_dataset = {_literal(self.folder)}",
+            f"create schema if not exists {name}",
+            f"use {name}",
+            f"set variable linq_dataset = {literal(self.folder)}",
             "set parquet_metadata_cache = true",
         ]
 
@@ -231,7 +232,3 @@ def _view(table: Table, rows: str) -> str:
 
 def _spoken(table_format: str | None) -> str:
     return f"as {table_format} tables" if table_format else "as plain Parquet"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -23,6 +23,7 @@ from linq_source.event_tables import ALL_TABLES
 from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, name_of_key, recall
 from linq_source.process import locked
 from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of
+from linq_source.sql_text import literal, quoted_name
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.webhook.event_rows import GONE, kept_of
 from linq_source.webhook.forget_events import forget_in_files, forget_in_journal, journal_held
@@ -250,7 +251,7 @@ def _empty_staging(tables: duckdb.DuckDBPyConnection) -> None:
         "select schema_name, table_name from duckdb_tables() where schema_name like ? and table_name not like '_dlt%'"
     )
     for schema, table in tables.execute(found, [like]).fetchall():
-        tables.execute(f'delete from "{schema}"."{table}"')
+        tables.execute(f"delete from {quoted_name(schema)}.{quoted_name(table)}")
 
 
 @contextmanager
@@ -281,7 +282,7 @@ def _rows(tables: duckdb.DuckDBPyConnection, table: str, *columns: str, where: s
 
 def _in(column: str, keys: Iterable[Any]) -> str:
     """Return a condition; texts as DuckDB's literals."""
-    literals = ("'" + key.replace("'", "''") + "'" if isinstance(key, str) else str(int(key)) for key in keys)
+    literals = (literal(key, "duckdb") if isinstance(key, str) else str(int(key)) for key in keys)
     return f"{column} in ({listed})" if (listed := ", ".join(literals)) else "false"
 
 

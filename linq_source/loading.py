@@ -60,7 +60,10 @@ class Target:
 def load(
     work: Sync | EventLoader, target: Target, folder: Path, loads: list[str], make_source: Callable[[], DltSource]
 ) -> None:
-    """Run a source again and again until its work is finished; each run is one commit."""
+    """Run a source again and again until its work is finished; each run is one commit.
+
+    Raises what `plain` makes of an error: DestinationError, ConfigurationError, or the source's own.
+    """
     if target.shard:
         target = apart(target, target.shard.name)
     try:
@@ -116,7 +119,7 @@ def _commit(pipeline: dlt.Pipeline, source: DltSource, target: Target) -> list[s
             if not is_race(error) or attempt == _RACES - 1:
                 raise
         logger.info("Another process changed the same tables: trying again.")
-        time.sleep(random.uniform(0.2, 1.0) * (attempt + 1))  # noqa: S311
+        time.sleep(random.uniform(0.2, 1.0) * (attempt + 1))  # noqa: S311  # spreads retries, no secret
         step = pipeline.load  # what was extracted waits there
     raise AssertionError
 
@@ -187,7 +190,7 @@ def _setting(error: ConfigFieldMissingException, field: str) -> str:
 
 @contextmanager
 def quiet_dlt() -> Iterator[None]:
-    # What dlt logs of a failing load comes back to us as an error as well, and is then said in a sentence.
+    """Keep out of dlt's log what comes back to us as an error as well, and is then said in a sentence."""
     dlt_logger = logging.getLogger("dlt")
 
     def is_wanted(record: logging.LogRecord) -> bool:

@@ -18,6 +18,7 @@ from linq_source.changes import integers
 from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK_EVENTS
 from linq_source.plan import ChatSync, Mark
 from linq_source.readback import QUOTE_JSON, as_type, conform, to_arrow, unquoted
+from linq_source.sql_text import literal
 from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
 from linq_source.times import TIMESTAMP
 
@@ -204,7 +205,7 @@ class Memory:
             sql = (
                 f"select e.event_id, e.fingerprint from {{{WEBHOOK_EVENTS.name}}} e "
                 f"join {{_dlt_loads}} l on l.load_id = e._dlt_load_id and l.status = 0 "
-                f"where e.event_id in ({_quoted(part)})"
+                f"where e.event_id in ({self._quoted(part)})"
             )
             if (found := self._query(sql, WEBHOOK_EVENTS)) is not None:
                 known.update(zip(*(column.to_pylist() for column in found.columns), strict=True))
@@ -212,7 +213,7 @@ class Memory:
 
     def calls(self, call_ids: Sequence[str]) -> list[dict[str, Any]]:
         """The stored rows of some calls."""
-        return self.rows(CALLS, f"id in ({_quoted(call_ids)})").to_pylist() if call_ids else []
+        return self.rows(CALLS, f"id in ({self._quoted(call_ids)})").to_pylist() if call_ids else []
 
     def loaded_files(self) -> set[str]:
         """The names of the files of events that completed loads have loaded."""
@@ -248,15 +249,14 @@ class Memory:
             self._empty.add(table.name)
             return None
 
+    def _quoted(self, texts: Sequence[str]) -> str:
+        """Return texts as literals of the destination, for a query in which `{name}` still stands for a table."""
+        dialect = self._client.capabilities.sqlglot_dialect if self._client else None
+        return ", ".join(literal(text, dialect) for text in texts).replace("{", "{{").replace("}", "}}")
+
     def _escaped(self, sql: str) -> str:
         # In SQLAlchemy's texts a :name would stand for a value.
         return sql.replace(":", "\\:") if hasattr(self._client, "engine") else sql
-
-
-def _quoted(texts: Sequence[str]) -> str:
-    """Return texts as SQL literals, for a query in which `{name}` still stands for a table."""
-    literals = ("'" + text.replace("'", "''") + "'" for text in texts)
-    return ", ".join(literals).replace("{", "{{").replace("}", "}}")
 
 
 def _parts(keys: Sequence[Key]) -> Iterable[Sequence[Key]]:

@@ -18,7 +18,10 @@ from linq_source.errors import DestinationError, LockedError
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a destination; raises LockedError when another run holds it."""
+    """Hold the lock of a destination; raises LockedError when another run holds it.
+
+    Raises DestinationError where its folder does not exist or the lock file cannot be written.
+    """
     if not path.parent.is_dir():  # filelock would create it
         raise DestinationError(f"The folder {path.parent} does not exist: create it, or name another place.")
     lock = FileLock(path)
@@ -38,7 +41,10 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def fresh_folder(lock_path: Path) -> Iterator[Path]:
-    """Make a folder for one run, and remove it afterwards; needs the lock."""
+    """Make a folder for one run, and remove it afterwards; needs the lock.
+
+    Raises DestinationError where no temporary folder can be made.
+    """
     # dlt cannot always go on in the folder of a run that was killed; in a new one it always can, since
     # everything it needs to know is in the destination.
     prefix = f"linq_source_{hashlib.sha256(bytes(lock_path.resolve())).hexdigest()[:12]}_"

@@ -71,7 +71,10 @@ def unquoted(table: pa.Table) -> pa.Table:
 
 
 def as_type(values: Any, kind: pa.DataType) -> Any:
-    """Return an Arrow column as another type; times that come as texts, or without a zone, are UTC."""
+    """Return an Arrow column as another type; times that come as texts, or without a zone, are UTC.
+
+    Raises ValueError where a time cannot be read.
+    """
     if kind == TIMESTAMP and pa.types.is_string(values.type):
         times, unread = parse_times(values.to_pylist())
         if unread:

@@ -47,7 +47,10 @@ def with_tables(parent: DltResource, tables: Iterable[Table]) -> tuple[DltResour
 
 
 def open_memory() -> Memory:
-    """Return the memory of the pipeline that is running; its destination is written as it allows from now on."""
+    """Return the memory of the pipeline that is running; its destination is written as it allows from now on.
+
+    Raises ConfigurationError where the destination cannot keep tables that mirror Linq.
+    """
     pipeline = dlt.current.pipeline()
     _prepare(pipeline.destination)
     resources = dlt.current.source().selected_resources

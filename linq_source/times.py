@@ -58,7 +58,7 @@ def parse_times(values: list[object]) -> tuple[AnyArray, int]:
     try:
         # Arrow reads ISO with a zone some thirty times faster than we do, and refuses all else.
         array = pa.array(values, type=pa.string()).cast(TIMESTAMP)
-        if _fits_python(array):
+        if fits_python(array):
             return array, 0
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
         pass
@@ -67,8 +67,8 @@ def parse_times(values: list[object]) -> tuple[AnyArray, int]:
     return pa.array(parsed, type=TIMESTAMP), unread
 
 
-def _fits_python(array: AnyArray) -> bool:
-    # Arrow also knows the years 0 and 10000, which no one can read back.
+def fits_python(array: "AnyArray | pa.ChunkedArray[Any]") -> bool:
+    """Whether Python can hold each of these timestamps: Arrow also knows the years 0 and 10000."""
     micros = array.cast(pa.int64())
     lowest, highest = pc.min(micros).as_py(), pc.max(micros).as_py()
     return lowest is None or (lowest >= _FIRST and highest <= _LAST)
@@ -80,7 +80,10 @@ def to_query(instant: datetime) -> str:
 
 
 def parse_setting(value: str | date | None, *, setting: str) -> datetime | None:
-    """Return the UTC instant of a date or time that a person wrote, naming `setting` where it is none."""
+    """Return the UTC instant of a date or time that a person wrote, naming `setting` where it is none.
+
+    Raises ConfigurationError there.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, datetime):

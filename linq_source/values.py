@@ -66,7 +66,10 @@ def _without_nul(array: AnyArray) -> AnyArray:
 
 
 def to_integer(value: Any) -> int:
-    """Return an integer of 64 bits; digits in a text count as one (webhooks write ids so)."""
+    """Return an integer of 64 bits; digits in a text count as one (webhooks write ids so).
+
+    Raises MisfitError for anything else.
+    """
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,19}\s*", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -85,7 +88,10 @@ def integer_or_none(value: Any) -> int | None:
 
 
 def to_text(value: Any) -> str:
-    """Return a text without half characters; a number or a boolean becomes its JSON spelling."""
+    """Return a text without half characters; a number or a boolean becomes its JSON spelling.
+
+    Raises MisfitError for anything else.
+    """
     if isinstance(value, str):
         return mend(value)
     if isinstance(value, bool | int | float):
@@ -94,7 +100,10 @@ def to_text(value: Any) -> str:
 
 
 def to_boolean(value: Any) -> bool:
-    """Return a boolean; `"true"`, `"false"`, 0 and 1 count as one."""
+    """Return a boolean; `"true"`, `"false"`, 0 and 1 count as one.
+
+    Raises MisfitError for anything else.
+    """
     if isinstance(value, bool):
         return value
     spelled = {"true": True, "false": False, "1": True, "0": False}
@@ -104,7 +113,10 @@ def to_boolean(value: Any) -> bool:
 
 
 def to_number(value: Any) -> float:
-    """Return a floating point number."""
+    """Return a floating point number.
+
+    Raises MisfitError for anything else.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MisfitError(f"{_article(value)} where a number belongs")
     try:

@@ -1,17 +1,20 @@
 """What every test shares: a local Linq on a socket, a sync into a real DuckDB file, and whole tables to compare."""
 
+import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from filelock import FileLock
 
 from linq_source import runner
 from linq_source.loading import load
 from linq_source.simulator import Simulator, World
-from tests import hints
+from tests import frugal
 from tests.shortcut import load_without_dlt
 from tests.support import TOKEN, Warehouse, small_world
 from tests.warm import Starts
@@ -20,8 +23,6 @@ from tests.warm import Starts
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees settings or secrets of the machine it runs on."""
-    import os
-
     for name in list(os.environ):
         if name.startswith(("SOURCES__", "DESTINATION__", "DLT_")):
             monkeypatch.delenv(name)
@@ -38,9 +39,26 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start commands as is asked for."""
     Starts.are_cold = config.getoption("--long-way")
     if not Starts.are_cold:
-        hints.remember()
+        frugal.begin()
+        frugal.open_duckdb_with_one_thread()
+    if not hasattr(config, "workerinput"):
+        write_to_memory(config)
     # A shell that starts us in the background has us ignore Ctrl-C, and so would every command that is to take it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def write_to_memory(config: pytest.Config) -> None:
+    """Have the temporary folder in memory, where there is room: tests sync thousands of databases to disk.
+
+    With TMPDIR set they are there, and those of failed tests stay.
+    """
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not memory.is_dir() or shutil.disk_usage(memory).free < 2 << 30:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="linq_tests_", dir=memory)
+    config.add_cleanup(folder.cleanup)
+    os.environ["TMPDIR"] = folder.name
+    tempfile.tempdir = None
 
 
 @pytest.fixture(autouse=True)
@@ -74,18 +92,36 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 
 @pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A folder that the first process of pytest to ask for its name fills, and all others only read."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        made = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                making = tmp_path_factory.mktemp(name)
+                fill(making)
+                making.rename(made)
+        return made
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stored(made_once: Callable[..., Path]) -> Callable[..., Path]:
     """The file that a first sync of a small world of these sizes leaves; made once for all tests that begin so."""
-    files: dict[str, Path] = {}
 
     def first_sync(**sizes: int) -> Path:
-        key = repr(sorted(sizes.items()))
-        if key not in files:
-            files[key] = tmp_path_factory.mktemp("stored") / "linq.duckdb"
+        def fill(folder: Path) -> None:
             # Through dlt, whichever test asks first: others go on from it through dlt.
             with patch.object(runner, "load", load), Simulator(small_world(**sizes), token=TOKEN) as linq:
-                assert Warehouse(files[key]).sync(linq).exit_code == 0
-        return files[key]
+                assert Warehouse(folder / "linq.duckdb").sync(linq).exit_code == 0
+
+        name = "-".join(["stored", *(f"{key}-{size}" for key, size in sorted(sizes.items()))])
+        return made_once(name, fill) / "linq.duckdb"
 
     return first_sync
 
@@ -102,6 +138,17 @@ def known(
         return world, serve(world)
 
     return begin
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What takes seconds to start (a browser, a server) is started by one process of pytest, for all its tests."""
+    if not item.config.pluginmanager.hasplugin("xdist"):
+        return
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    is_postgres = getattr(params.get("kind"), "destination", None) == "postgres"
+    for fixture in ("browser", "s3_url", "server"):
+        if fixture in getattr(item, "fixturenames", ()) or (fixture == "server" and is_postgres):
+            item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.hookimpl(trylast=True)

@@ -32,6 +32,7 @@ from dlt.common.storages.file_storage import FileStorage
 from linq_source.database import held_database
 from linq_source.runner import Target, run_sync
 from linq_source.source import make_sync
+from tests import frugal
 from tests.support import IMPATIENT, TOKEN
 
 QUERIES = ("select", "set", "pragma", "describe", "show", "with", "from")
@@ -153,6 +154,7 @@ def follow(child: int, order: dict[str, Any]) -> tuple[list[int], int]:
 
 def main() -> None:
     """Carry out orders until there are no more."""
+    frugal.begin()
     for line in sys.stdin:
         order = json.loads(line)
         reader, writer = os.pipe()

@@ -132,12 +132,14 @@ history = st.lists(
 
 
 @pytest.fixture(scope="session")
-def empty_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_tables(made_once: Callable[..., Path]) -> Path:
     """The file that the sync of an empty account leaves: to make the tables takes as long as all the rest."""
-    path = tmp_path_factory.mktemp("empty") / "linq.duckdb"
-    with Simulator(World.empty(), token=TOKEN) as linq:
-        assert Warehouse(path).sync(linq).exit_code == 0
-    return path
+
+    def fill(folder: Path) -> None:
+        with Simulator(World.empty(), token=TOKEN) as linq:
+            assert Warehouse(folder / "linq.duckdb").sync(linq).exit_code == 0
+
+    return made_once("empty-tables", fill) / "linq.duckdb"
 
 
 def play(steps: list[tuple[int, Step, int]], folder: Path, begin_with: Path | None = None) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from linq_source.analytics.identities import chat_label, mask_number, our_label
 from linq_source.analytics.report import MISSING, SCRIPTS, write_report
-from linq_source.analytics.report_data import opened, read_report
+from linq_source.analytics.report_data import read_report
+from linq_source.database import opened_for_reading
 from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.simulator import Simulator, World
 from tests.readme import README
@@ -212,11 +213,14 @@ def test_a_database_that_is_being_written_is_waited_for_then_a_sentence(stored: 
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout
         assert writer.stdout.readline()
-        with pytest.raises(DestinationError, match="written by another program"), opened(path, sleep=waits.append):
+        with (
+            pytest.raises(DestinationError, match="written by another program"),
+            opened_for_reading(path, sleep=waits.append),
+        ):
             pass
         writer.communicate(b"\n")
     assert sum(waits) == 5.0
-    with opened(path):
+    with opened_for_reading(path):
         pass
 
 

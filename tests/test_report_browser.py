@@ -105,13 +105,15 @@ def show(browser: "Browser", report_of: Callable[[Path, bool], Path]) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def recent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recent(made_once: Callable[..., Path]) -> Path:
     """A database of three numbers whose messages go on until now."""
-    path = tmp_path_factory.mktemp("recent") / "linq.duckdb"
-    world = World.make(seed=4, phone_numbers=3, chats=40, messages=3000, days=100)
-    with Simulator(world, token=TOKEN) as linq:
-        assert Warehouse(path).sync(linq).exit_code == 0
-    return path
+
+    def fill(folder: Path) -> None:
+        world = World.make(seed=4, phone_numbers=3, chats=40, messages=3000, days=100)
+        with Simulator(world, token=TOKEN) as linq:
+            assert Warehouse(folder / "linq.duckdb").sync(linq).exit_code == 0
+
+    return made_once("recent", fill) / "linq.duckdb"
 
 
 RATES = """
@@ -215,11 +217,10 @@ def test_users_of_several_numbers_can_be_put_together(show: Callable[..., Opened
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_chart_fits_the_screen_and_is_a_sentence_and_a_table_too(
-    width: int, scheme: str, show: Callable[..., Opened], recent: Path, tmp_path: Path
+    width: int, scheme: str, show: Callable[..., Opened], recent: Path
 ) -> None:
     opened = show(recent, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = opened.page
-    page.screenshot(path=tmp_path / f"report_{width}_{scheme}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.locator(".chart svg").count() == 8
     for chart in page.locator("figure").all():

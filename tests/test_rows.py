@@ -238,7 +238,7 @@ def test_a_message_from_one_of_our_numbers_is_outbound_however_it_is_spelled(sen
 
 def test_a_number_is_ours_only_as_a_whole() -> None:
     assert spellings(["+15550001111"]) == ["+15550001111", "15550001111", "5550001111"]
-    assert spellings(["+442071838750"]) == ["+442071838750", "442071838750"]
+    assert spellings(["+442079460018"]) == ["+442079460018", "442079460018"]
     assert spellings([]) == []
 
 

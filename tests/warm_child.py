@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests import hints
+from tests import frugal
 
 LOADED = (
     "anyio._backends._asyncio", "dlt.destinations", "dlt.load.load", "filelock", "httpcore", "httpx", "orjson",
@@ -33,7 +33,7 @@ def main() -> None:
     for name in LOADED:
         if importlib.util.find_spec(name.partition(".")[0]):
             importlib.import_module(name)
-    hints.remember()
+    frugal.begin()
     gc.freeze()  # so that forks copy no page only because their garbage is looked for
     tasks = Path("/proc/self/task")
     assert not tasks.exists() or len([*tasks.iterdir()]) == 1, "a process of several threads cannot be forked"

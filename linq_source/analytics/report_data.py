@@ -1,9 +1,6 @@
 """Reads from a DuckDB file what the report shows: sums, and the chats that wait; no row of messages."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,11 @@ from linq_source import settings
 from linq_source.analytics import report_queries as queries
 from linq_source.analytics.identities import chat_label, our_label
 from linq_source.analytics.views import VERSION_VIEW, models
-from linq_source.database import PATIENCE_SECONDS
-from linq_source.errors import ConfigurationError, DestinationError
+from linq_source.database import opened_for_reading
+from linq_source.errors import DestinationError
 
 Connection = duckdb.DuckDBPyConnection
 
-_MAGIC = b"DUCK"
 _TEXT_SHOWN = 200
 
 
@@ -31,7 +27,7 @@ def read_report(
     Raises ConfigurationError when there is no database, DestinationError when it cannot be read or has no views.
     """
     at = now or datetime.now(UTC)
-    with opened(database) as connection:
+    with opened_for_reading(database) as connection:
         reader = _Reader(connection, dataset_name or settings.DATASET_NAME)
         reader.check(database)
         try:
@@ -64,43 +60,6 @@ def _everything(reader: "_Reader", now: datetime, *, show_identities: bool) -> d
         "sync": reader.rows(queries.SYNC),
         "rejected": reader.value(queries.REJECTED),
     }
-
-
-@contextmanager
-def opened(
-    database: Path, *, patience_seconds: float = PATIENCE_SECONDS, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[Connection]:
-    """Open a database for reading only; waits a while for one that is being written."""
-    if not database.is_file():
-        raise ConfigurationError(f"There is no database {database}: name one with --database, or run a sync first.")
-    waited = 0.0
-    while True:
-        try:
-            _check_magic(database)
-            connection = duckdb.connect(str(database), read_only=True)
-            break
-        except (duckdb.Error, OSError) as error:
-            if "lock" not in str(error) or waited >= patience_seconds:
-                raise DestinationError(_sentence(database, str(error))) from None
-            sleep(0.5)
-            waited += 0.5
-    with connection:
-        yield connection
-
-
-def _check_magic(database: Path) -> None:
-    # DuckDB itself would go and look for an extension that reads a file of another program.
-    with database.open("rb") as file:
-        if file.read(12)[8:] != _MAGIC:
-            raise DestinationError(f"The file {database} is not a DuckDB database: name another one with --database.")
-
-
-def _sentence(database: Path, problem: str) -> str:
-    if "lock" in problem:
-        return f"The database {database} is being written by another program: try again when it is done."
-    if re.search("Permission denied|Cannot open file", problem):
-        return f"The database {database} cannot be read: check the permissions of the file and its folder."
-    return f"The database {database} cannot be opened: {problem.splitlines()[0][:200].rstrip('.')}."
 
 
 class _Reader:

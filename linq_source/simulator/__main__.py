@@ -19,7 +19,7 @@ from .world import World
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 when interrupted, 1 when it cannot listen, 2 for a bad option."""
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     if options.messages and not options.chats:
         parser.error("--messages needs --chats of at least 1")
@@ -74,7 +74,8 @@ def _live(world: World, events_per_second: float, seed: int) -> None:
         happen(world, rng)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m linq_source.simulator",
         description="A local Linq with made-up data, for trying and testing the connector.",

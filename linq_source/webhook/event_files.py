@@ -4,12 +4,12 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from linq_source.errors import ConfigurationError, DestinationError
+from linq_source.times import fits_python
 from linq_source.webhook.parquet import SCHEMA
 from linq_source.webhook.targets import LocalFolder, ObjectStore, open_target
 
@@ -83,12 +83,6 @@ def _shown(names: Iterator[str]) -> list[str]:
     return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
 
 
-def place_of(directory: str) -> str:
-    """Return a folder's path, or of a URL the part that can hold no secret."""
-    parts = urlsplit(directory)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if "://" in directory else directory
-
-
 def read_events(files: EventFiles, name: str, *, place: str) -> Iterator[pa.Table]:
     """Yield a file's events as tables of the receiver's schema, each of bounded size.
 
@@ -104,15 +98,22 @@ def read_events(files: EventFiles, name: str, *, place: str) -> Iterator[pa.Tabl
             f"The events in {place} cannot be read: {error.strerror or type(error).__name__}."
         ) from None
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
         _check(file.schema_arrow)
         # To the last byte before the first row is used: a file is loaded whole or not at all.
-        batches = list(file.iter_batches(_BATCH_ROWS))
-    except (pa.ArrowException, OSError):
+        tables = [_checked(pa.Table.from_batches([batch])) for batch in file.iter_batches(_BATCH_ROWS)]
+    except (pa.ArrowException, OSError, ValueError):  # a null where none may be is no ArrowException
         raise UnusableFileError("it is torn, or no Parquet file") from None
-    yield from (
-        pa.Table.from_batches([batch], schema=batch.schema).select(SCHEMA.names).cast(SCHEMA) for batch in batches
-    )
+    yield from tables
+
+
+def _checked(found: pa.Table) -> pa.Table:
+    """Return a table in the receiver's schema; raises ValueError where it holds what no receiver writes."""
+    table = found.select(SCHEMA.names).cast(SCHEMA)
+    table.validate(full=True)
+    if not all(fits_python(table[name]) for name in ("created_at", "received_at")):
+        raise ValueError("a time beyond the year 9999")
+    return table
 
 
 def _check(found: pa.Schema) -> None:
@@ -121,6 +122,6 @@ def _check(found: pa.Schema) -> None:
         raise UnusableFileError("webhook_to_parquet.py did not write it")
     wanted = (SCHEMA.metadata or {})[_VERSION]
     if version != wanted or any(
-        name not in found.names or found.field(name).type != SCHEMA.field(name).type for name in SCHEMA.names
+        found.names.count(name) != 1 or found.field(name).type != SCHEMA.field(name).type for name in SCHEMA.names
     ):
         raise UnusableFileError("another version wrote it; update linq_source")

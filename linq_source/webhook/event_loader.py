@@ -13,7 +13,7 @@ from linq_source.forgotten import FORGOTTEN, Gate
 from linq_source.memory import Memory
 from linq_source.plan import check_redaction
 from linq_source.rows import Batch
-from linq_source.webhook.event_files import UnusableFileError, open_files, place_of, read_events
+from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
 from linq_source.webhook.event_rows import (
     Shaped,
     call_age,
@@ -22,6 +22,7 @@ from linq_source.webhook.event_rows import (
     shape_events,
     without_forgotten,
 )
+from linq_source.webhook.targets import place_of
 
 SLICE_EVENTS = 200_000
 """Events of one commit; a loader that is killed repeats at most so many."""

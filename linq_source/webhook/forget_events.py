@@ -13,16 +13,19 @@ from linq_source.errors import DestinationError, LockedError
 from linq_source.forgotten import Forgotten
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.webhook import store
-from linq_source.webhook.event_files import UnusableFileError, open_files, place_of, read_events
+from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
 from linq_source.webhook.event_rows import GONE, kept_of, without_forgotten
 from linq_source.webhook.journal import LOCK_NAME
 from linq_source.webhook.parquet import as_parquet
-from linq_source.webhook.targets import LocalFolder, open_target
+from linq_source.webhook.targets import LocalFolder, open_target, place_of
 
 
 @contextmanager
 def journal_held(folder: Path) -> Iterator[None]:
-    """Hold a journal as its receiver does; raises LockedError while that is at work."""
+    """Hold a journal as its receiver does; raises LockedError while that is at work.
+
+    Raises DestinationError where its folder cannot be written.
+    """
     lock = FileLock(folder / LOCK_NAME, mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -40,7 +43,10 @@ def journal_held(folder: Path) -> Iterator[None]:
 
 
 def forget_in_journal(folder: Path, forgotten: Forgotten, *, is_dry: bool) -> Counter[str]:
-    """Remove people from a journal that is held, and overwrite what they leave; return what was removed."""
+    """Remove people from a journal that is held, and overwrite what they leave; return what was removed.
+
+    Raises DestinationError where it cannot be written.
+    """
     path, counts = folder / store.FILE_NAME, Counter[str]()
     try:
         connection = store.open_for_writing(path)

@@ -106,7 +106,9 @@ def to_parquet(rows: list[tuple[Any, ...]]) -> bytes:
 def as_parquet(table: pa.Table) -> bytes:
     """Return a Parquet file of a table of SCHEMA."""
     file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd", compression_level=3, write_statistics=_COUNTED)
+    pq.write_table(
+        table, file, compression="zstd", compression_level=3, write_statistics=_COUNTED, write_page_checksum=True
+    )
     return file.getvalue()
 
 

@@ -52,7 +52,10 @@ class ReceiverSettings:
 
 
 def read_secrets(setting: str | None) -> tuple[bytes, ...]:
-    """Return the secrets in a setting: one, several with commas between, or a JSON list of texts."""
+    """Return the secrets in a setting: one, several with commas between, or a JSON list of texts.
+
+    Raises ConfigurationError for what begins like a list and is none.
+    """
     text = (setting or "").strip()
     if text.startswith("["):
         try:

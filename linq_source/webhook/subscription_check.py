@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from linq_source.connection import proxy_named
 from linq_source.webhook.app import CHECK_BODY
 from linq_source.webhook.signature import HEADER, sign
 from linq_source.webhook.store import FILE_NAME, open_for_reading
@@ -67,8 +68,13 @@ def _of_subscription(found: Subscription, events: Sequence[str]) -> list[str]:
 
 
 def probe(url: str, secrets: Sequence[bytes] = (), *, transport: httpx.BaseTransport | None = None) -> list[str]:
-    """Ask the URL itself, unsigned and then signed with the first secret; nothing is stored."""
-    with httpx.Client(timeout=_PROBE_SECONDS, follow_redirects=False, transport=transport) as http:
+    """Ask the URL itself, unsigned and then signed with the first secret; nothing is stored.
+
+    Raises ConfigurationError where the proxy of the environment cannot be used.
+    """
+    with proxy_named():
+        client = httpx.Client(timeout=_PROBE_SECONDS, follow_redirects=False, transport=transport)
+    with client as http:
         try:
             unsigned = http.post(url, content=CHECK_BODY)
             if unsigned.status_code != 401:

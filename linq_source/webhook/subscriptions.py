@@ -13,8 +13,10 @@ import httpx
 
 from linq_source import settings
 from linq_source.access import check_base_url, check_token
-from linq_source.answers import Action, action_for, describe
+from linq_source.answers import ENCODINGS, Action, action_for, describe
+from linq_source.connection import log_no_headers, proxy_named
 from linq_source.errors import ApiError, AuthenticationError, ConfigurationError, UnavailableError
+from linq_source.limits import Limits
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.times import parse_time
 from linq_source.webhook.event import EVENT_TYPES
@@ -51,7 +53,8 @@ class Result:
 class SubscriptionsClient:
     """Speaks to `/webhook_subscriptions`. Building it makes no request.
 
-    Raises AuthenticationError (401), UnavailableError after repeated failures, and other ApiErrors. A creation is
+    Raises ConfigurationError where the proxy of the environment cannot be used; its methods AuthenticationError
+    (401), UnavailableError after repeated failures, and other ApiErrors. A creation is
     never sent twice, since two equal subscriptions would double every event.
     """
 
@@ -60,19 +63,27 @@ class SubscriptionsClient:
         integration_token: str,
         *,
         base_url: str = settings.BASE_URL,
+        max_body_bytes: int = Limits.max_body_bytes,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        base = check_base_url(base_url)
+        base, token = check_base_url(base_url), check_token(integration_token)
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=base,
-            headers={settings.TOKEN_HEADER: check_token(integration_token), "User-Agent": "linq-source"},
-            timeout=30.0,
-            follow_redirects=False,  # httpx would send the token's header on to the other host
-            trust_env=base.startswith("https://"),
-            transport=transport,
-        )
+        self._max_body_bytes = max_body_bytes
+        log_no_headers()
+        with proxy_named():
+            self._http = httpx.Client(
+                base_url=base,
+                headers={
+                    settings.TOKEN_HEADER: token,
+                    "User-Agent": "linq-source",
+                    "Accept-Encoding": ", ".join(ENCODINGS),
+                },
+                timeout=30.0,
+                follow_redirects=False,  # httpx would send the token's header on to the other host
+                trust_env=base.startswith("https://"),
+                transport=transport,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +131,8 @@ class SubscriptionsClient:
     def _attempt(self, method: str, path: str, fields: dict[str, Any] | None) -> Any:
         body = {"webhook_subscription": fields} if fields else None
         try:
-            response = self._http.request(method, path, json=body)
+            with self._http.stream(method, path, json=body) as response:
+                content = self._content(response, f"{method} {path}")
         except httpx.HTTPError as error:
             raise UnavailableError(
                 f"Linq gave no answer to {method} {path}: {describe(error)}. Try again later.", path=path
@@ -136,11 +148,23 @@ class SubscriptionsClient:
             # What Linq says is not quoted: it may repeat the secret that was sent.
             raise kind(f"Linq answered {status} to {method} {path}.", path=path, status=status)
         try:
-            return decode(response.content) if response.content.strip() else None
+            return decode(content) if content.strip() else None
         except BrokenBodyError:
             raise UnavailableError(
                 f"Linq's answer to {method} {path} is no JSON.", path=path, status=status
             ) from None
+
+    def _content(self, response: httpx.Response, request: str) -> bytes:
+        content, path = bytearray(), response.url.path
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ENCODINGS:
+            raise UnavailableError(f"Linq's answer to {request} is in an encoding not asked for.", path=path)
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > self._max_body_bytes:
+                raise UnavailableError(
+                    f"Linq's answer to {request} has over {self._max_body_bytes} bytes.", path=path
+                )
+        return bytes(content)
 
 
 def check_url(url: str) -> str:
@@ -148,6 +172,7 @@ def check_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname or "", parts.port
+        host.encode("idna")  # as a look-up does, which would fail with an error that is no network error
     except ValueError:
         host, port, parts = "", None, urlsplit("")
     is_local = host in ("localhost", "127.0.0.1", "::1")

@@ -18,6 +18,7 @@ class Target(Protocol):
     """A place for files."""
 
     name: str
+    """What may be shown of it."""
 
     def put(self, name: str, content: bytes) -> None:
         """Make `content` the file `name` (with `/` between folders), durably, in place of any other."""
@@ -37,6 +38,12 @@ def open_target(directory: str) -> Target:
     return ObjectStore(directory)
 
 
+def place_of(directory: str) -> str:
+    """Return a folder's path, or of a URL the part that can hold no secret."""
+    parts = urlsplit(directory)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if "://" in directory else directory
+
+
 class LocalFolder:
     """A folder of this machine; its files and folders are readable to their owner alone."""
 
@@ -49,7 +56,9 @@ class LocalFolder:
         path = self.folder / name
         make_private_folder(path.parent)
         temporary = path.with_name(f".{path.name}.tmp")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # What lies there was left by a killed process, or is a link or a readable file that another user laid there.
+        temporary.unlink(missing_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -66,7 +75,8 @@ class ObjectStore:
     """A URL, like `s3://bucket/prefix`, with the credentials of dlt's section `destination.filesystem`."""
 
     def __init__(self, url: str) -> None:
-        self.name = url
+        self.name = place_of(url)
+        self._url = url
         self._opened: tuple[Any, str] | None = None
         self._lock = threading.Lock()
 
@@ -74,7 +84,7 @@ class ObjectStore:
         """Write, then ask how much arrived: less than all is an OSError."""
         filesystem, root = self.open()
         path = f"{root.rstrip('/')}/{name}"
-        if urlsplit(self.name).scheme in _ATOMIC_PROTOCOLS:
+        if urlsplit(self._url).scheme in _ATOMIC_PROTOCOLS:
             filesystem.pipe_file(path, content)
         else:
             filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -92,7 +102,7 @@ class ObjectStore:
         """Return the file system and the path in it; raises ConfigurationError or DestinationError."""
         with self._lock:
             if self._opened is None:
-                self._opened = _open_url(self.name)
+                self._opened = _open_url(self._url)
         return self._opened
 
 

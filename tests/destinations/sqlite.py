@@ -12,6 +12,7 @@ class Sqlite(Store):
 
     destination = "sqlalchemy"
     packages = ("sqlalchemy",)
+    is_tried_apart = True
     has_views = False
 
     def environment(self) -> Environment:

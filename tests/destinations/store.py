@@ -42,6 +42,8 @@ class Store(Warehouse, ABC):
     """What its tests are called by, where several stores have one destination."""
     packages: ClassVar[tuple[str, ...]]
     """The modules without which there is no such store."""
+    is_tried_apart: ClassVar[bool] = False
+    """Whether `make test` leaves it to `make test-warehouses`, though all it needs is there."""
     has_views: ClassVar[bool] = True
     is_played: ClassVar[bool] = False
     """Whether each process that reaches it must enter its stand-in."""
@@ -153,11 +155,14 @@ def _plain(value: Any, *, is_time: bool, column: Any) -> Any:
 
 def missing(store: type[Store]) -> str:
     """Why a store cannot be tried here, or an empty text; fails where it must be tried."""
+    is_required = os.environ.get(REQUIRED, "") in ("all", store.destination)
+    if store.is_tried_apart and not is_required:
+        return f"{store.destination}: make test-warehouses tries it"
     absent = [name for name in store.packages if not _is_there(name)]
     if not absent:
         return ""
     reason = f"{store.destination}: not installed: {', '.join(absent)}"
-    if os.environ.get(REQUIRED, "") in ("all", store.destination):
+    if is_required:
         pytest.fail(f"{reason}; {REQUIRED} is set")
     return reason
 

@@ -256,7 +256,60 @@ def without_a_column(box: Mailbox) -> Path:
     return path
 
 
-@pytest.mark.parametrize("spoil", [torn, torn_inside, empty, foreign, of_another_version, without_a_column])
+def with_a_bit_flipped(box: Mailbox) -> Path:
+    path = box.write([told("message.read", {"id": 92}, "evt-92")])
+    content = path.read_bytes()
+    assert b"evt-92" in content, "or the bit that is flipped is none of a value"
+    path.write_bytes(content.replace(b"evt-92", b"evt-93", 1))
+    return path
+
+
+def holding(box: Mailbox, **values: Any) -> Path:
+    """A file in the form of ours with values that no receiver writes."""
+    path = box.write([told("message.read", {"id": 94}, "evt-94")])
+    table = pq.read_table(path, partitioning=None)
+    for name, value in values.items():
+        position = table.schema.get_field_index(name)
+        table = table.set_column(position, table.schema.field(position).with_nullable(True), value)
+    pq.write_table(table, path)
+    return path
+
+
+def with_a_null(box: Mailbox) -> Path:
+    return holding(box, event_id=pa.array([None], type=pa.string()))
+
+
+def with_a_text_that_is_no_utf_8(box: Mailbox) -> Path:
+    return holding(box, data=pa.array([b"\xff"]).view(pa.string()))
+
+
+def with_a_time_beyond_all_years(box: Mailbox) -> Path:
+    return holding(box, created_at=pa.array([2**62]).cast(SCHEMA.field("created_at").type))
+
+
+def with_a_column_twice(box: Mailbox) -> Path:
+    path = box.write([told("message.read", {"id": 95}, "evt-95")])
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table.append_column(table.schema.field("event_id"), table["event_id"]), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        torn,
+        torn_inside,
+        empty,
+        foreign,
+        of_another_version,
+        without_a_column,
+        with_a_bit_flipped,
+        with_a_null,
+        with_a_text_that_is_no_utf_8,
+        with_a_time_beyond_all_years,
+        with_a_column_twice,
+    ],
+)
 def test_a_file_that_cannot_be_used_is_named_and_the_others_are_loaded(
     spoil: Any, warehouse: Warehouse, box: Mailbox
 ) -> None:

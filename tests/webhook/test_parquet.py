@@ -170,6 +170,28 @@ def test_files_are_for_their_owner_alone_and_no_temporary_one_is_left(tmp_path: 
         assert not path.name.endswith(".tmp")
 
 
+@pytest.mark.parametrize("is_link", [True, False])
+def test_what_lies_where_a_file_is_begun_is_neither_followed_nor_written_into(tmp_path: Path, is_link: bool) -> None:
+    other = tmp_path / "other"
+    other.write_text("of another program")
+    begun = tmp_path / "out" / ".a.parquet.tmp"
+    begun.parent.mkdir()
+    if is_link:
+        begun.symlink_to(other)
+    else:
+        begun.touch(mode=0o666)
+    LocalFolder(begun.parent).put("a.parquet", b"events")
+    assert other.read_text() == "of another program"
+    written = begun.parent / "a.parquet"
+    assert (written.read_bytes(), stat.S_IMODE(written.lstat().st_mode)) == (b"events", 0o600)
+
+
+def test_the_name_of_a_target_shows_no_password() -> None:
+    assert open_target("sftp://linq:hunter2@files.example.com/events?key=hunter2").name == (
+        "sftp://files.example.com/events"
+    )
+
+
 def test_a_reader_of_the_glob_never_sees_half_a_file(tmp_path: Path) -> None:
     stop = threading.Event()
     seen: list[int] = []

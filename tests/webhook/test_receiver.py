@@ -219,6 +219,13 @@ def test_a_request_that_proxies_could_read_differently_is_400(served: Served, li
     assert answer.count(b"HTTP/1.1") == 1
 
 
+def test_a_chunk_that_does_not_end_as_it_should_is_400(served: Served) -> None:
+    body = b"5\r\nAAAAAXX2\r\n45\r\n0\r\n\r\n"
+    answer = exchange(served.port, raw_request(body, headers_of(b"")[0], "Transfer-Encoding: chunked"))
+    assert status(answer) == 400
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_a_signature_folded_over_two_lines_is_401(served: Served) -> None:
     answer = exchange(served.port, raw_request(b"{}", headers_of(b"{}")[0], " folded", "Content-Length: 2"))
     assert status(answer) == 401

@@ -1,6 +1,8 @@
 """Subscriptions: exactly one, signed, with every type; and a check that names what is wrong."""
 
+import gzip
 import json
+import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -157,11 +159,47 @@ def test_a_null_list_is_empty_and_a_busy_linq_is_asked_again() -> None:
         "https://",
         "https://x y/",
         "https://x:y/",
+        "https://a..b/",
     ],
 )
 def test_a_url_that_linq_should_not_deliver_to_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--url"):
         check_url(url)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["ftp://:s3cret@127.0.0.1", "http://127.0.0.1:s3cret", "socks5://:s3cret@127.0.0.1"]
+)
+def test_a_proxy_that_cannot_be_used_is_named_by_its_setting(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as refused:
+        SubscriptionsClient(TOKEN)
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY"):
+        probe(URL)
+
+
+def test_an_answer_that_inflates_beyond_the_limit_is_refused() -> None:
+    bomb = gzip.compress(b" " * 2_000_000)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(bomb))
+
+    client = SubscriptionsClient(
+        TOKEN, transport=httpx.MockTransport(answer), sleep=lambda _: None, max_body_bytes=1_000_000
+    )
+    with pytest.raises(UnavailableError, match="over 1000000 bytes"):
+        client.list()
+
+
+def test_what_is_logged_at_debug_holds_no_header_of_an_answer(
+    linq: Simulator, client: SubscriptionsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        client.list()
+    assert "httpcore.http11" in {record.name for record in caplog.records}
+    assert "content-length" not in caplog.text.lower()
+    assert TOKEN not in caplog.text
 
 
 def test_urls_and_events_in_one_spelling() -> None:

@@ -1,0 +1,76 @@
+"""A DuckDB file written anew keeps nothing of what was removed, stays where it was, and is never open to others."""
+
+import os
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from linq_source.database import write_anew
+
+GONE = "a text that was removed"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A file that holds much, and in its free blocks what was removed."""
+    path = tmp_path / "o'neil.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("set force_compression = 'uncompressed'")
+        connection.execute(f"create table gone as select range as id, '{GONE} ' || range as text from range(50_000)")
+        connection.execute("checkpoint")
+        connection.execute("create table kept as select range as id, md5(range::varchar) as text from range(400_000)")
+        connection.execute("checkpoint; drop table gone; checkpoint")
+    assert GONE.encode() in path.read_bytes()
+    return path
+
+
+def rows(path: Path) -> int:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        [(count,)] = connection.sql("select count(*) from kept").fetchall()
+    return int(count)
+
+
+def test_what_was_removed_is_not_in_the_file_and_the_rest_is(database: Path) -> None:
+    write_anew(database)
+    assert GONE.encode() not in database.read_bytes()
+    assert rows(database) == 400_000
+    assert list(database.parent.iterdir()) == [database]
+
+
+def test_a_file_behind_a_link_is_the_one_that_is_written_anew(database: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "linq.duckdb"
+    link.symlink_to(database)
+    write_anew(link)
+    assert link.is_symlink()
+    assert GONE.encode() not in database.read_bytes()
+    assert rows(link) == 400_000
+
+
+def test_while_it_is_written_nobody_else_can_read_it(database: Path) -> None:
+    database.chmod(0o640)
+    seen: set[int] = set()
+    is_done = threading.Event()
+
+    def look() -> None:
+        while not is_done.is_set():
+            for path in database.parent.glob(".*"):
+                try:
+                    seen.add(path.stat().st_mode & 0o777)
+                except FileNotFoundError:
+                    continue
+
+    watch = threading.Thread(target=look)
+    before = os.umask(0o022)
+    watch.start()
+    try:
+        write_anew(database)
+    finally:
+        is_done.set()
+        watch.join()
+        after = os.umask(before)
+    assert seen - {0o640} == {0o600}, "private until it takes the place and the mode of the old one"
+    assert database.stat().st_mode & 0o777 == 0o640
+    assert after == 0o022, "what is made later is as it would have been"
