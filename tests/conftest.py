@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
 
@@ -43,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
         frugal.open_duckdb_with_one_thread()
     if not hasattr(config, "workerinput"):
         write_to_memory(config)
+    if find_spec("hypothesis"):
+        from hypothesis import settings
+
+        # How long an example takes says something of the machine only.
+        settings.register_profile("tests", deadline=None)
+        settings.load_profile("tests")
     # A shell that starts us in the background has us ignore Ctrl-C, and so would every command that is to take it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

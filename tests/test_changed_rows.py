@@ -3,7 +3,7 @@
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linq_source.changes import changed_rows, missing_rows
@@ -24,6 +24,7 @@ def table(some: list[tuple[int, Any]]) -> pa.Table:
     )
 
 
+@settings(derandomize=True, database=None)
 @given(new=rows, stored=rows)
 def test_what_is_new_or_differs_or_has_gone_is_found_whatever_the_order(new: Any, stored: Any) -> None:
     before, now = dict(stored), dict(new)

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 import sqlglot
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
@@ -34,12 +34,14 @@ def test_a_literal_is_one_text_and_the_same_in_every_dialect(text: str, dialect:
     assert read.this == text
 
 
+@settings(derandomize=True, database=None)
 @given(TEXTS)
 def test_duckdb_reads_a_literal_as_what_it_was(text: str) -> None:
     [(read,)] = duckdb.sql(f"select {literal(text, 'duckdb')}").fetchall()
     assert read == text
 
 
+@settings(derandomize=True, database=None)
 @given(TEXTS.filter(bool))
 def test_duckdb_reads_a_quoted_name_as_what_it_was(name: str) -> None:
     assert duckdb.sql(f"select 1 as {quoted_name(name)}").columns == [name]
