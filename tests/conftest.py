@@ -64,6 +64,7 @@ def write_to_memory(config: pytest.Config) -> None:
         return
     folder = tempfile.TemporaryDirectory(prefix="linq_tests_", dir=memory)
     config.add_cleanup(folder.cleanup)
+    Path(folder.name).chmod(0o711)  # PostgreSQL runs as another user
     os.environ["TMPDIR"] = folder.name
     tempfile.tempdir = None
 

@@ -7,6 +7,7 @@ import array
 import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -131,8 +132,7 @@ def _parent() -> str:
 
     def end() -> None:
         parent.communicate(timeout=10)
-        path.unlink()
-        path.parent.rmdir()
+        shutil.rmtree(path.parent, ignore_errors=True)  # in a temporary folder that may be gone by now
 
     atexit.register(end)
     while not path.exists():

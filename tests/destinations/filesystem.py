@@ -25,6 +25,7 @@ class Filesystem(Store):
     name = "filesystem"
     table_format: ClassVar[str | None] = None
     packages = ()
+    is_tried_apart = True
 
     @classmethod
     def options(cls) -> list[str]:
