@@ -214,8 +214,7 @@ def test_users_of_several_numbers_can_be_put_together(show: Callable[..., Opened
     assert set(opened.page.locator("#numbers tbody th").all_inner_texts()) == users
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_every_chart_fits_the_screen_and_is_a_sentence_and_a_table_too(
     width: int, scheme: str, show: Callable[..., Opened], recent: Path
 ) -> None:

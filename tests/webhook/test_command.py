@@ -162,7 +162,7 @@ def test_a_target_that_cannot_be_written_costs_no_event(tmp_path: Path) -> None:
 
 
 def test_killed_again_and_again_it_keeps_every_event_that_it_acknowledged_once(tmp_path: Path) -> None:
-    sent = asyncio.run(run(tmp_path, seconds=8, kill_seconds=0.7, connections=8))
+    sent = asyncio.run(run(tmp_path, seconds=5, kill_seconds=0.6, connections=4))
     figures = verdict(tmp_path, sent)
     print(figures)  # noqa: T201
     assert sent.kills >= 2
