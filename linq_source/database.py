@@ -27,19 +27,20 @@ def held_database(
 ) -> Iterator[None]:
     """Keep the file open for writing, so that no other program takes it between two commits of a run.
 
-    Raises DestinationError where it cannot be opened; waits a while for one that is in use. While one connection is
-    open, others of this process share its database: dlt opens some five in a sync, which took a sixth of its time.
+    Raises ConfigurationError where the path can name no database, DestinationError where it cannot be opened; waits
+    a while for one that is in use. While one connection is open, others of this process share its database: dlt opens
+    some five in a sync, which took a sixth of its time.
     """
     if not path.parent.is_dir():
-        raise DestinationError(f"The folder {path.parent} of the database does not exist: create it first.")
+        raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
     if path.is_dir():
-        raise DestinationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
+        raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
     with _opened(path, patience_seconds, sleep):
         yield
 
 
 def check_database(path: Path) -> None:
-    """Raise DestinationError unless the file can be opened for writing; waits a while for one that is in use."""
+    """Raise what `held_database` does, unless the file can be opened for writing."""
     with held_database(path):
         pass
 
@@ -50,7 +51,7 @@ def opened_for_reading(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database for reading only; waits a while for one that is being written.
 
-    Raises ConfigurationError where there is none, DestinationError where it cannot be read.
+    Raises ConfigurationError where there is none or it is no database, DestinationError where it cannot be read.
     """
     if not path.is_file():
         raise ConfigurationError(f"There is no database {path}: name one with --database, or run a sync first.")
@@ -83,13 +84,13 @@ def lock_path(path: Path) -> Path:
 
 
 def _check_magic(path: Path, *, may_be_empty: bool) -> None:
-    """Raise DestinationError for a file of any other program: DuckDB would look for an extension that reads it."""
+    """Raise ConfigurationError for a file of any other program: DuckDB would look for an extension that reads it."""
     if not path.is_file():
         return
     with path.open("rb") as file:
         head = file.read(12)
     if head[8:] != b"DUCK" and (head or not may_be_empty):
-        raise DestinationError(f"The file {path} is not a DuckDB database: name another one with --database.")
+        raise ConfigurationError(f"The file {path} is not a DuckDB database: name another one with --database.")
 
 
 def _remove_stillborn(path: Path) -> None:

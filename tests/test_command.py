@@ -91,7 +91,7 @@ def test_a_file_that_is_no_duckdb_database_is_left_as_it_is(serve: Serve, tmp_pa
         connection.execute("create table precious (id)")
     connection.close()
     before = other.path.read_bytes()
-    sentence = assert_one_sentence(other.command(serve(small_world())), 1)
+    sentence = assert_one_sentence(other.command(serve(small_world())), 2)
     assert str(other.path) in sentence
     assert other.path.read_bytes() == before
 

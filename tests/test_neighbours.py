@@ -149,7 +149,7 @@ def test_a_file_that_is_no_database_is_left_alone_unless_it_is_empty(
     linq = serve(small_world())
     warehouse.path.write_bytes(content)
     if content:
-        assert one_sentence(warehouse.command(linq), 1) == (
+        assert one_sentence(warehouse.command(linq), 2) == (
             f"The file {warehouse.path} is not a DuckDB database: name another one with --database."
         )
         assert warehouse.path.read_bytes() == content
@@ -168,12 +168,12 @@ def test_a_database_whose_making_was_cut_short_is_made_anew(length: int, serve: 
 def test_a_folder_that_is_missing_or_taken_for_a_file_is_named(serve: Serve, tmp_path: Path) -> None:
     linq = serve(small_world())
     missing = Warehouse(tmp_path / "missing" / "linq.duckdb")
-    assert one_sentence(missing.command(linq), 1) == (
+    assert one_sentence(missing.command(linq), 2) == (
         f"The folder {tmp_path / 'missing'} does not exist: create it, or name another place."
     )
     assert not missing.path.parent.exists()
     (tmp_path / "folder").mkdir()
-    taken = one_sentence(Warehouse(tmp_path / "folder").command(linq), 1)
+    taken = one_sentence(Warehouse(tmp_path / "folder").command(linq), 2)
     assert taken == f"The database {tmp_path / 'folder'} is a folder: name a file, like linq.duckdb."
     assert linq.requests == []
 
