@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.sync import Run, local_linq, sync
 
-SIZES = ((10_000, 1_000), (100_000, 10_000), (1_000_000, 10_000), (3_000_000, 100_000))
+SIZES = ((10_000, 1_000), (100_000, 10_000), (1_000_000, 10_000), (1_000_000, 1), (3_000_000, 100_000))
 
 
 def compare(options: argparse.Namespace) -> None:
