@@ -125,14 +125,15 @@ class Command:
 @cache
 def _parent() -> str:
     """Start the process that forks, once for each process of pytest; return the path of its socket."""
-    path = Path(tempfile.mkdtemp(prefix="linq_tests_")) / "socket"
+    # The path of a socket must be short, and a test's own temporary folder may not be.
+    path = Path(tempfile.mkdtemp(prefix="linq_tests_", dir="/tmp")) / "socket"
     environment = dict(os.environ) | {"PYTHONWARNINGS": "default"}
     command = [sys.executable, "-m", "tests.warm_child", str(path)]
     parent = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
 
     def end() -> None:
         parent.communicate(timeout=10)
-        shutil.rmtree(path.parent, ignore_errors=True)  # in a temporary folder that may be gone by now
+        shutil.rmtree(path.parent)
 
     atexit.register(end)
     while not path.exists():
