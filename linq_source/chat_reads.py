@@ -17,6 +17,7 @@ from linq_source.reader import ChatPart
 from linq_source.rows import CHILDREN, Batch
 from linq_source.settle import Judgement, Verdict, judge
 from linq_source.tables import CHAT_SYNCS, MESSAGES, Table
+from linq_source.times import instants
 
 BATCH_ROWS = 10_000
 """Rows of messages in one batch: fewer cost more per row, more cost memory."""
@@ -276,7 +277,7 @@ def _departed(messages: pa.Table) -> set[int]:
 
 def _by_chat(messages: pa.Table) -> dict[int, dict[int, datetime | None]]:
     found: dict[int, dict[int, datetime | None]] = {}
-    columns = (messages[name].to_pylist() for name in ("chat_id", "id", "sent_at"))
+    columns = (integers(messages, "chat_id"), integers(messages, "id"), instants(messages["sent_at"]))
     for chat_id, message_id, sent_at in zip(*columns, strict=True):
         found.setdefault(chat_id, {})[message_id] = sent_at
     return found

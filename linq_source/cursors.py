@@ -12,6 +12,7 @@ from linq_source.plan import ChatRead
 from linq_source.reader import ChatPart
 from linq_source.settle import Judgement
 from linq_source.tables import CHAT_SYNCS
+from linq_source.times import instants
 
 _TOLD = ("newest_sent_at", "read_from", "message_count", "listed_count", "listing_hash", "redaction")
 
@@ -36,8 +37,7 @@ class Cursors:
     def follow(self, parts: list[ChatPart], messages: pa.Table) -> dict[int, datetime]:
         """Return the newest time read of each chat, and note how far large chats have come."""
         grouped = messages.group_by("chat_id").aggregate([("sent_at", "max")])
-        latest: list[Any] = grouped["sent_at_max"].to_pylist()
-        pairs = zip(integers(grouped, "chat_id"), latest, strict=True)
+        pairs = zip(integers(grouped, "chat_id"), instants(grouped["sent_at_max"]), strict=True)
         # A phone with a wrong clock must not move a cursor past messages that are still to come.
         newest = {chat_id: min(sent_at, self._context.now) for chat_id, sent_at in pairs if sent_at}
         for part in parts:

@@ -5,6 +5,7 @@ load that wrote them was completed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import fields
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,13 +15,13 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.sql_client import SqlClientBase
 
 from linq_source.analytics.views import VERSION_VIEW, are_current, can_be_made, present_names
-from linq_source.changes import integers
+from linq_source.changes import integers, texts
 from linq_source.event_tables import CALLS, EVENT_FILES, MARKING_EVENTS, WEBHOOK_EVENTS
 from linq_source.plan import ChatSync, Mark
 from linq_source.readback import QUOTE_JSON, as_type, conform, to_arrow, unquoted
 from linq_source.sql_text import literal
 from linq_source.tables import CHAT_SYNCS, LIST_SYNCS, MESSAGES, REJECTED_ROWS, Departure, Table
-from linq_source.times import TIMESTAMP
+from linq_source.times import TIMESTAMP, instants
 
 OpenClient = Callable[[], SqlClientBase[Any]]
 
@@ -61,14 +62,17 @@ class Memory:
 
     def chat_syncs(self) -> dict[int, ChatSync]:
         """The cursor of each chat, of completed loads only."""
-        return {
-            row["chat_id"]: ChatSync(**{name: row[name] for name in CHAT_SYNCS.schema.names})
-            for row in self._believed(CHAT_SYNCS)
-        }
+        found = self._believed(CHAT_SYNCS)
+        # By columns, which takes a tenth of the time: an account of 100,000 chats has as many cursors.
+        columns: list[list[Any]] = [
+            instants(column) if column.type == TIMESTAMP else column.to_pylist()
+            for column in (found[each.name] for each in fields(ChatSync))
+        ]
+        return {cursor.chat_id: cursor for cursor in map(ChatSync, *columns)}
 
     def list_synced_at(self, list_name: str) -> datetime | None:
         """When a list without a filter was last read whole."""
-        rows = {row["list_name"]: row["synced_at"] for row in self._believed(LIST_SYNCS)}
+        rows = {row["list_name"]: row["synced_at"] for row in self._believed(LIST_SYNCS).to_pylist()}
         return rows.get(list_name)
 
     def rows(self, table: Table, where: str = "") -> pa.Table:
@@ -93,7 +97,7 @@ class Memory:
         if found is None:
             return {}
         ids: list[Any] = found.column("id").to_pylist()
-        times: list[Any] = as_type(found.column("sent_at"), TIMESTAMP).to_pylist()
+        times = instants(as_type(found.column("sent_at"), TIMESTAMP))
         return dict(zip(ids, times, strict=True))
 
     def live_count(self, table: Table) -> int:
@@ -217,16 +221,16 @@ class Memory:
 
     def loaded_files(self) -> set[str]:
         """The names of the files of events that completed loads have loaded."""
-        return {row["file_name"] for row in self._believed(EVENT_FILES)}
+        return set(texts(self._believed(EVENT_FILES), "file_name"))
 
-    def _believed(self, table: Table) -> list[dict[str, Any]]:
+    def _believed(self, table: Table) -> pa.Table:
+        """Return the rows that completed loads have written."""
         sql = (
             f"select t.* from {{{table.name}}} t "
             f"join {{_dlt_loads}} l on l.load_id = t._dlt_load_id where l.status = 0"
         )
         found = self._query(sql, table)
-        rows: list[dict[str, Any]] = [] if found is None else self._conform(found, table).to_pylist()
-        return rows
+        return table.schema.empty_table() if found is None else self._conform(found, table)
 
     def _conform(self, found: pa.Table, table: Table) -> pa.Table:
         name = table.name
