@@ -17,6 +17,8 @@ from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
 
+_LARGEST_LOG_BYTES = 32_000_000
+
 _HEADER_BYTES = 3 * 4096
 """A DuckDB file begins with three headers; what is shorter holds nothing."""
 
@@ -75,6 +77,17 @@ def _opened(
                 raise DestinationError(problem) from None
         sleep(0.5)
         waited += 0.5
+
+
+def shorten_log(path: Path) -> None:
+    """Write what was committed from the log of an open database into its file, once the log has grown long.
+
+    dlt would let it grow to 1 GB, all of which DuckDB holds in memory as well, uncompressed.
+    """
+    log = path.with_name(path.name + ".wal")
+    if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("checkpoint")
 
 
 def lock_path(path: Path) -> Path:

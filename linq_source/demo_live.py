@@ -15,18 +15,18 @@ from pathlib import Path
 from time import monotonic, sleep, time_ns
 from typing import Any
 
-import dlt
 import duckdb
 
 from linq_source import settings
 from linq_source.cli import query_command
-from linq_source.database import check_database, held_database, lock_path
+from linq_source.database import check_database, lock_path
 from linq_source.demo_stage import Receiver, life, receiving
 from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.process import locked
 from linq_source.runner import Result, Target, run_events, run_sync
 from linq_source.simulator import Deliveries, Simulator, World
 from linq_source.source import make_sync
+from linq_source.warehouse import database_target
 from linq_source.webhook.event_loader import EventLoader
 
 DATABASE = Path("linq_live.duckdb")
@@ -151,11 +151,7 @@ class _Tables:
         return result
 
     def _target(self) -> Target:
-        return Target(
-            destination=dlt.destinations.duckdb(str(self.database)),
-            lock_path=lock_path(self.database),
-            hold=lambda: held_database(self.database),
-        )
+        return database_target(self.database)
 
 
 def _end_on_signal(exit_code: int) -> None:

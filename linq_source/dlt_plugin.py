@@ -58,15 +58,11 @@ class LinqCommand:
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Print what the doctor finds and return the exit code."""
-    import dlt
-
     from linq_source.cli import database_path
     from linq_source.client import LinqClient
-    from linq_source.database import held_database, lock_path
     from linq_source.doctor import examine
-    from linq_source.loading import Target
     from linq_source.source import configured_sync
-    from linq_source.warehouse import warehouse_target
+    from linq_source.warehouse import database_target, warehouse_target
 
     def make_client() -> LinqClient:
         return configured_sync().reader.make_client()
@@ -76,12 +72,7 @@ def run_doctor(args: argparse.Namespace) -> int:
         target = warehouse_target(args.destination, args.dataset)
     else:
         path = database = database_path(args.database or settings.DATABASE)
-        target = Target(
-            destination=dlt.destinations.duckdb(str(path)),
-            dataset_name=args.dataset,
-            lock_path=lock_path(path),
-            hold=lambda: held_database(path),
-        )
+        target = database_target(path, dataset_name=args.dataset)
     findings = []
     for finding in examine(make_client, target, database=database):
         findings.append(finding)

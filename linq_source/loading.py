@@ -46,6 +46,7 @@ class Target:
     hold: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered under the lock, before any request, until the run ends. Raises DestinationError when the destination
     cannot be used."""
+    after_commit: Callable[[], None] = lambda: None
     dataset_name: str = settings.DATASET_NAME
     shard: Shard | None = None
     """The shard that is written, where several processes write at once."""
@@ -77,6 +78,7 @@ def load(
             files.remove_torn_files()
         while not work.is_finished:
             loads += _commit(pipeline, make_source(), target)
+            target.after_commit()
         if work.needs_views:
             work.summary.skipped += _make_views(pipeline)
     except Exception as error:

@@ -128,14 +128,14 @@ class Reader:
         return self.start(work)()
 
     def start(self, work: Callable[[LinqClient], Coroutine[Any, Any, T]]) -> Callable[[], T]:
-        """Start `work(client)` and return a function that waits for its result."""
+        """Start `work(client)` and return a function that waits for its result, once: it is not kept here."""
         if self._is_stopping:
             raise InterruptedReadError
-        future = asyncio.run_coroutine_threadsafe(self._run(work), self._loop)
+        futures = [asyncio.run_coroutine_threadsafe(self._run(work), self._loop)]
 
         def wait() -> T:
             try:
-                return future.result()
+                return futures.pop().result()
             except CancelledError:
                 raise InterruptedReadError from None
 

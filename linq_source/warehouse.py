@@ -1,20 +1,33 @@
-"""Any destination that can mirror a list as the target of a sync: found by name, and locked on this machine."""
+"""Where a sync writes: a DuckDB file, or any destination that can mirror a list, by its name; each with its lock."""
 
 import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import dlt
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.destination.reference import Destination
 from dlt.common.exceptions import MissingDependencyException
 
 from linq_source import settings
+from linq_source.database import held_database, lock_path, shorten_log
 from linq_source.errors import ConfigurationError
 from linq_source.loading import Target
 from linq_source.open_tables import check_format
 from linq_source.shards import Shard
 from linq_source.strategies import strategy_of
+
+
+def database_target(path: Path, **how: Any) -> Target:
+    """Return a DuckDB file as a target, without opening it; `how` are further fields."""
+    return Target(
+        destination=dlt.destinations.duckdb(str(path)),
+        lock_path=lock_path(path),
+        hold=lambda: held_database(path),
+        after_commit=lambda: shorten_log(path),
+        **how,
+    )
 
 
 def warehouse_target(
@@ -55,8 +68,7 @@ def warehouse_target(
             f"--shard: tables of the format {table_format} take one writing process. Plain files take several."
         )
     check_format(table_format)
-    lock_path = _lock_path(name, dataset_name, shard)
-    where: dict[str, Any] = {"dataset_name": dataset_name, "lock_path": lock_path}
+    where: dict[str, Any] = {"dataset_name": dataset_name, "lock_path": _lock_path(name, dataset_name, shard)}
     return Target(destination=destination, shard=shard, table_format=table_format, **where, **how)
 
 

@@ -117,20 +117,11 @@ def sync(shard: Shard, log: Callable[[str], None]) -> "Result":
 
 def target(shard: Shard | None) -> "Target":
     """Return where the sync writes: a DuckDB file, or whatever else dlt knows by this name."""
-    import dlt
-
-    from linq_source.database import held_database, lock_path
-    from linq_source.runner import Target
-    from linq_source.warehouse import warehouse_target
+    from linq_source.warehouse import database_target, warehouse_target
 
     if DESTINATION != "duckdb":
         return warehouse_target(DESTINATION, DATASET, shard=shard)
-    return Target(
-        destination=dlt.destinations.duckdb(str(DATABASE)),
-        lock_path=lock_path(DATABASE),
-        hold=lambda: held_database(DATABASE),
-        dataset_name=DATASET,
-    )
+    return database_target(DATABASE, dataset_name=DATASET)
 
 
 def progress_log(log: Callable[[str], None], requests: Callable[[], int]) -> "Callable[[Summary], None]":

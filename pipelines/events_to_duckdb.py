@@ -23,21 +23,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     # Imported late, so that --help and wrong options answer at once.
-    import dlt
-
-    from linq_source.database import held_database, lock_path
     from linq_source.forgotten import Gate
-    from linq_source.runner import Target, run_events
+    from linq_source.runner import run_events
     from linq_source.sync_output import events_as_json, events_sentence, print_events_problems
+    from linq_source.warehouse import database_target
     from linq_source.webhook.event_loader import EventLoader
 
     database = database_path(options.database)
-    target = Target(
-        destination=dlt.destinations.duckdb(str(database)),
-        lock_path=lock_path(database),
-        hold=lambda: held_database(database),
-    )
-    result = run_events(EventLoader(options.directory, Gate.configured()), target)
+    result = run_events(EventLoader(options.directory, Gate.configured()), database_target(database))
     print(events_as_json(result) if options.json else events_sentence(result.summary))
     print_events_problems(result.summary)
     return result.exit_code

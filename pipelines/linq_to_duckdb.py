@@ -24,20 +24,12 @@ def main(arguments: Sequence[str]) -> int:
 def sync(options: argparse.Namespace, database: Path | None = None, **given: object) -> int:
     """Run one sync and say what it did."""
     # Imported late, so that --help and wrong options answer at once.
-    import dlt
-
     from linq_source import sync_command
-    from linq_source.database import count_rows, held_database, lock_path
-    from linq_source.runner import Target
+    from linq_source.database import count_rows
+    from linq_source.warehouse import database_target
 
     database = database or database_path(options.database or settings.DATABASE)
-    target = Target(
-        destination=dlt.destinations.duckdb(str(database)),
-        lock_path=lock_path(database),
-        hold=lambda: held_database(database),
-        commit_every=options.commit_every,
-        max_minutes=options.max_minutes,
-    )
+    target = database_target(database, commit_every=options.commit_every, max_minutes=options.max_minutes)
     return sync_command.run(options, target, str(database), count_rows=lambda: count_rows(database), **given)
 
 

@@ -26,13 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dlt
 import duckdb
 from dlt.common.storages.file_storage import FileStorage
 
-from linq_source.database import held_database
-from linq_source.runner import Target, run_sync
+from linq_source.runner import run_sync
 from linq_source.source import make_sync
+from linq_source.warehouse import database_target
 from tests import frugal
 from tests.support import IMPATIENT, TOKEN
 
@@ -106,12 +105,7 @@ def _watched(points: Points, method: str, original: Callable[[Any], Any]) -> Cal
 def sync(order: dict[str, Any]) -> int:
     """Run one sync as the command does and return its exit code."""
     database = Path(order["database"])
-    target = Target(
-        destination=dlt.destinations.duckdb(str(database)),
-        lock_path=database.with_name(database.name + ".lock"),
-        hold=lambda: held_database(database),
-        commit_every=order["commit_every"],
-    )
+    target = database_target(database, commit_every=order["commit_every"])
     linq_sync = make_sync(integration_token=TOKEN, base_url=order["base_url"], limits=IMPATIENT)
     return run_sync(linq_sync, target).exit_code
 

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import dlt
 import duckdb
 
-from linq_source.database import held_database
 from linq_source.limits import Limits
 from linq_source.runner import Result, Target, run_sync
 from linq_source.simulator import Simulator, World
 from linq_source.source import make_sync
+from linq_source.warehouse import database_target
 from tests.warm import ROOT as ROOT
 from tests.warm import running
 
@@ -48,9 +47,7 @@ class Warehouse:
 
     def target(self, **options: Any) -> Target:
         """Where run_sync writes."""
-        lock = self.path.with_name(self.path.name + ".lock")
-        options = {"hold": lambda: held_database(self.path)} | options
-        return Target(destination=dlt.destinations.duckdb(str(self.path)), lock_path=lock, **options)
+        return dataclasses.replace(database_target(self.path), **options)
 
     def sync(self, linq: Simulator, *, target: dict[str, Any] | None = None, **settings: Any) -> Result:
         """Run one sync as the command does."""

@@ -1,13 +1,21 @@
-"""A DuckDB file written anew keeps nothing of what was removed, stays where it was, and is never open to others."""
+"""A DuckDB file under a sync: its log stays short. Written anew: it keeps nothing of what was removed, stays where
+it was, and is never open to others.
+"""
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from linq_source import database as database_module
 from linq_source.database import write_anew
+from linq_source.simulator import Simulator
+from tests.support import Warehouse, assert_mirrors, small_world
+
+Serve = Callable[..., Simulator]
 
 GONE = "a text that was removed"
 
@@ -74,3 +82,23 @@ def test_while_it_is_written_nobody_else_can_read_it(database: Path) -> None:
     assert seen - {0o640} == {0o600}, "private until it takes the place and the mode of the old one"
     assert database.stat().st_mode & 0o777 == 0o640
     assert after == 0o022, "what is made later is as it would have been"
+
+
+@pytest.mark.parametrize(("largest_bytes", "is_long"), [(1_000, False), (32_000_000, True)])
+def test_what_a_sync_commits_leaves_a_log_that_has_grown_long(
+    serve: Serve, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, largest_bytes: int, *, is_long: bool
+) -> None:
+    monkeypatch.setattr(database_module, "_LARGEST_LOG_BYTES", largest_bytes)
+    log = warehouse.path.with_name(warehouse.path.name + ".wal")
+    shorten = warehouse.target().after_commit
+    sizes: list[int] = []
+
+    def after_commit() -> None:
+        shorten()
+        sizes.append(log.stat().st_size if log.exists() else 0)
+
+    world = small_world(messages=300)
+    warehouse.sync(serve(world), target={"commit_every": 250, "after_commit": after_commit})
+    assert len(sizes) > 2
+    assert [size > 1_000 for size in sizes] == [is_long] * len(sizes)
+    assert_mirrors(warehouse, world)
