@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from linq_source import settings
@@ -31,6 +32,11 @@ class Page:
     rows: list[Any]
     total_count: int | None
     total_pages: int | None
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The identity of each row."""
+        return tuple(map(identity, self.rows))
 
 
 def identity(row: Any) -> str:
@@ -88,7 +94,7 @@ class Tally:
         if page.total_count is not None:
             self.totals.append(page.total_count)
         self.data_pages += bool(page.rows)
-        self.ids.update(dict.fromkeys(map(identity, page.rows)))
+        self.ids.update(dict.fromkeys(page.ids))
 
     def is_clean(self, earlier: "Tally | None" = None) -> bool:
         """Whether the list stood still, or only grew at its end, while it was read.
@@ -175,8 +181,7 @@ class Walk:
         known = self.tally.totals[-1] if self.tally.totals else 0
         if not page.rows and page.total_count is None and known > self._page_size * (number - 1):
             raise BrokenBodyError(f"page {number} is empty, and without the totals that other pages have")
-        ids = tuple(map(identity, page.rows))
-        first, total = self._seen.setdefault(ids, (number, page.total_count)) if ids else (number, None)
+        first, total = self._seen.setdefault(page.ids, (number, page.total_count)) if page.ids else (number, None)
         # With another total, whole pages of rows were added before it: the pass is not clean, but not broken.
         if first != number and total == page.total_count:
             raise BrokenBodyError(f"page {number} repeats page {first}")
@@ -199,7 +204,7 @@ async def read_list(client: LinqClient, path: str, params: Params, list_key: str
         walk = Walk(client, path, params, list_key)
         rows: dict[str, Any] = {}
         async for page in walk:
-            rows.update((identity(row), row) for row in page.rows)
+            rows.update(zip(page.ids, page.rows, strict=True))
         if walk.tally.is_clean(earlier):
             return Listed(list(rows.values()), is_clean=True)
         union |= rows

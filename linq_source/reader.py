@@ -250,7 +250,7 @@ class Reader:
             rows: dict[str, Any] = {}
             sent: set[str] = set()
             async for page in walk:
-                rows.update((key, row) for row in page.rows if (key := identity(row)) not in sent)
+                rows.update((key, row) for key, row in zip(page.ids, page.rows, strict=True) if key not in sent)
                 if len(rows) >= PART_ROWS and (page.total_count or 0) > PART_ROWS + len(sent):
                     is_first = not sent
                     sent.update(rows)
