@@ -42,9 +42,9 @@ def test_killed_at_nine_tenths_of_a_first_sync_the_next_makes_a_fifth_of_the_req
     linq = serve(world)
     whole = requests_of_first_sync(world)
     at = whole * 9 // 10
-    killed_at_request(warehouse, linq, at, "--commit-every", "1000", TMPDIR=str(temporary))
+    killed_at_request(warehouse, linq, at, "--commit-every", "500", TMPDIR=str(temporary))
     assert len(folders_left(temporary)) == 1, "who is killed cannot clean up"
-    finished = warehouse.command(linq, "--commit-every", "1000", TMPDIR=str(temporary))
+    finished = warehouse.command(linq, "--commit-every", "500", TMPDIR=str(temporary))
     assert (finished.returncode, finished.stderr) == (0, "")
     assert folders_left(temporary) == [], "but the next run does"
     assert_mirrors(warehouse, world)
