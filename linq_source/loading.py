@@ -47,6 +47,7 @@ class Target:
     """Entered under the lock, before any request, until the run ends. Raises DestinationError when the destination
     cannot be used."""
     after_commit: Callable[[], None] = lambda: None
+    """Called after each commit of the run."""
     dataset_name: str = settings.DATASET_NAME
     shard: Shard | None = None
     """The shard that is written, where several processes write at once."""
