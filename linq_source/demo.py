@@ -68,7 +68,9 @@ def change(world: World) -> None:
     of_chat = [message for message in rows["messages"] if message["chat_id"] == people[3]["id"]]
     ours = [message for message in of_chat if message["direction"] == "outbound"]
     world.edit(ours[-1]["id"], "We open at nine.")
-    world.delete_message(of_chat[-2]["id"] if of_chat[-2]["id"] != ours[-1]["id"] else of_chat[-1]["id"])
+    # One without reactions, which would go with it and make more than the one that is taken back.
+    kept = {ours[-1]["id"], *(one["chat_message_id"] for one in rows["message_reactions"])}
+    world.delete_message(next(message["id"] for message in reversed(of_chat) if message["id"] not in kept))
     # Of a chat that the next sync reads: no event and no list tells of one taken back in a chat at rest.
     sent_at = {one["id"]: one["sent_at"] for one in rows["messages"] if one["chat_id"] != people[3]["id"]}
     given = [one for one in rows["message_reactions"] if one["chat_message_id"] in sent_at]

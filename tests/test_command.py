@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from linq_source import demo
 from linq_source.simulator import Simulator
 from tests.support import ROOT, TOKEN, Finished, Warehouse, assert_mirrors, run_pipeline, small_world
 
@@ -152,6 +153,17 @@ def test_the_demo_needs_no_token_and_ends_with_a_query_that_works(tmp_path: Path
     query = next(line for line in finished.stdout.splitlines() if "duckdb.connect" in line)
     shown = subprocess.run(shlex.split(query), cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "sent_at" in shown or "chat_id" in shown
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_the_demos_world_is_one_message_goes_and_one_reaction_is_taken_back(seed: int) -> None:
+    world = small_world(seed=seed, messages=900)
+    rows = world.listed()
+    demo.change(world)
+    changed = world.listed()
+    assert len(changed["message_reactions"]) == len(rows["message_reactions"]) - 1
+    before, after = ({row["id"] for row in each["messages"]} for each in (rows, changed))
+    assert (len(before - after), len(after - before)) == (1, 4)
 
 
 def test_the_demo_never_writes_into_a_database_that_holds_something_else(serve: Serve, warehouse: Warehouse) -> None:
