@@ -3,12 +3,13 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from linq_source.errors import ConfigurationError
-from linq_source.times import TIMESTAMP, parse_setting, parse_time, parse_times, to_query
+from linq_source.times import TIMESTAMP, instants, parse_setting, parse_time, parse_times, to_query
 
 HALF_PAST = datetime(2025, 5, 21, 15, 30, tzinfo=UTC)
 
@@ -169,3 +170,11 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
     except ConfigurationError:
         return
     assert parsed is None or parsed.tzinfo is UTC
+
+
+@given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC))))
+@example([None, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_instants_are_what_arrow_itself_makes_of_timestamps(times: list[datetime | None]) -> None:
+    column = pa.array(times, type=TIMESTAMP)
+    assert instants(column) == column.to_pylist() == times
+    assert instants(pa.chunked_array([column, column])) == times * 2
