@@ -258,10 +258,10 @@ def test_a_chat_that_becomes_visible_late_comes_with_two_years_of_history(serve:
 
 def test_messages_of_a_chat_that_is_gone_are_not_touched(known: Known, warehouse: Warehouse) -> None:
     world, linq = known()
-    before = warehouse.rows("messages")
+    before = warehouse.everything()["messages"]
     world.remove_chat(world.listed()["chats"][2]["id"])
     warehouse.sync(linq)
-    assert warehouse.rows("messages") == before
+    assert warehouse.everything()["messages"] == before
 
 
 def test_a_count_that_never_agrees_is_chased_once_and_then_left_alone(serve: Serve, warehouse: Warehouse) -> None:

@@ -39,9 +39,8 @@ def test_the_live_demo_ends_with_tables_that_equal_what_linq_lists(tmp_path: Pat
     assert (finished.returncode, finished.stderr) == (0, "")
     assert "The tables equal what Linq lists" in finished.stdout
     assert all(step in finished.stdout for step in STEPS)
-    ((events,), (live,)) = warehouse.query(
-        "select count(*) from webhook_events union all select count(*) from messages_live where known_from = 'sync'"
-    )
+    [(events,)] = warehouse.query("select count(*) from webhook_events")
+    [(live,)] = warehouse.query("select count(*) from messages_live where known_from = 'sync'")
     assert events > 0
     assert f"Each of the {events:,} events" in finished.stdout
     assert live == len(warehouse.rows("messages"))

@@ -45,9 +45,10 @@ def load(warehouse: Warehouse, box: Mailbox) -> EventResult:
 
 
 def data_of(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
-    """Rows without dlt's own columns."""
+    """Rows without dlt's own columns, in an order of their own: what is written again may lie in another."""
     rows = warehouse.rows(table)
-    return [{name: value for name, value in row.items() if not name.startswith("_dlt")} for row in rows]
+    data = [{name: value for name, value in row.items() if not name.startswith("_dlt")} for row in rows]
+    return sorted(data, key=repr)
 
 
 def utc(*parts: int) -> datetime:
