@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-import socket
+import time
 from collections import Counter
 from contextlib import suppress
 from email.utils import formatdate
 from enum import Enum, auto
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -61,15 +62,13 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._thrown_away = 0
         self._request = 0
+        self._is_last = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        raw = transport.get_extra_info("socket")
-        if raw.family in (socket.AF_INET, socket.AF_INET6):
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.admit(self)
         self._await(_State.IDLE, self._server.limits.request_seconds)
 
@@ -89,6 +88,9 @@ class Connection(asyncio.Protocol):
             return
         if self._state is _State.IDLE:
             self._await(_State.READING, self._server.limits.request_seconds)
+        elif self._state is _State.ANSWERING:
+            # What comes before the answer waits in the socket, but for this piece.
+            self._transport.pause_reading()
         self._http.receive_data(data)
         self._advance()
 
@@ -98,6 +100,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still want its answer."""
+        self._is_last = True
         return self._state is _State.ANSWERING
 
     def expire(self) -> None:
@@ -163,7 +166,7 @@ class Connection(asyncio.Protocol):
         head = Head(
             bytes(request.method).decode("ascii"),
             bytes(request.target).decode("latin-1").partition("?")[0],
-            [(bytes(name), bytes(value)) for name, value in request.headers],
+            [(bytes(name).lower(), bytes(value)) for name, value in request.headers.raw_items()],
         )
         self._head = head
         refusal = self._check(request, head) or self._server.application.check(head)
@@ -197,7 +200,6 @@ class Connection(asyncio.Protocol):
     def _complete(self) -> None:
         assert self._head is not None
         self._await(_State.ANSWERING, self._server.limits.answer_seconds)
-        self._transport.pause_reading()
         self._request += 1
         number, body = self._request, b"".join(self._body)
         try:
@@ -211,19 +213,20 @@ class Connection(asyncio.Protocol):
             return  # The client has gone, or was told that we are busy.
         self._release()
         self._send(response)
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-            self._head = None
-            has_more = bool(self._http.trailing_data[0])
-            limits = self._server.limits
-            if has_more:
-                self._await(_State.READING, limits.request_seconds)
-            else:
-                self._await(_State.IDLE, limits.idle_seconds)
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            self._close()
+            return
+        self._http.start_next_cycle()
+        self._head = None
+        limits = self._server.limits
+        if self._http.trailing_data[0]:
+            self._await(_State.READING, limits.request_seconds)
             self._transport.resume_reading()
             self._loop.call_soon(self._advance)
-        else:
+        elif self._is_last:
             self._close()
+        else:
+            self._await(_State.IDLE, limits.idle_seconds)
 
     def _refuse(self, response: Response) -> None:
         """Answer without having read all; what still comes is thrown away for a moment, so that this arrives."""
@@ -236,14 +239,14 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _close(self) -> None:
-        # Reading stays paused; the sweep aborts a client that does not take its answer.
+        # Nothing more is read; the sweep aborts a client that does not take its answer.
         self._await(_State.LINGERING, _LINGER_SECONDS)
         self._transport.close()
 
     def _send(self, response: Response) -> None:
         self._server.statuses[response.status] += 1
         headers = {
-            "Date": formatdate(usegmt=True),
+            "Date": _date(int(time.time())),
             "Content-Type": "application/json",
             "Content-Length": str(len(response.body)),
         } | response.headers
@@ -257,3 +260,9 @@ class Connection(asyncio.Protocol):
             if has_body:
                 sent += self._http.send(h11.Data(data=response.body)) or b""
             self._transport.write(sent + (self._http.send(h11.EndOfMessage()) or b""))
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Return a time as HTTP writes it: many answers go in one second."""
+    return formatdate(second, usegmt=True)

@@ -98,7 +98,7 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, d
 async def run(folder: Path, *, seconds: float, kill_seconds: float, connections: int = 16) -> Sent:
     """Send for so long, killing and starting the receiver on the way; ends with one that was told to end."""
     sent, stop, loop = Sent(), asyncio.Event(), asyncio.get_running_loop()
-    options = ("--flush-seconds", "0.5", "--flush-events", "2000")
+    options = ("--flush-seconds", "0.5", "--flush-events", "2000") if kill_seconds else ()
     receiver = await loop.run_in_executor(None, Process(folder, *options, cwd=folder).__enter__)
     port = receiver.port
     clients = [asyncio.create_task(client(name, port, sent, stop)) for name in range(connections)]

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,18 @@ def test_what_waits_together_is_written_together_and_closing_writes_it_all(tmp_p
     assert outcomes == [Outcome.STORED] * 500
     assert journal.counters.commits < 10
     assert journal_rows(tmp_path, "select count(*) from events") == [500]
+
+
+def test_of_the_same_event_in_one_group_the_first_is_stored(tmp_path: Path) -> None:
+    with closing(store.open_for_writing(tmp_path / FILE_NAME)) as connection:
+        store.write(connection, [received(1)])
+        group = [received(2), received(1), received(2), received(2, data=None), Received(b"x", NOW, None, "why")]
+        same, other = Outcome.DUPLICATE, Outcome.CONFLICT
+        assert store.write(connection, group) == [Outcome.STORED, same, same, other, Outcome.REJECTED]
+    assert journal_rows(tmp_path, "select event_id, data is null from events order by seq") == [
+        ("evt-1", 0),
+        ("evt-2", 0),
+    ]
 
 
 def test_files_and_folders_are_for_their_owner_alone(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What the receiver answers over a real socket, and what it keeps."""
 
 import json
+import socket
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from linq_source.webhook.app import WEBHOOK_PATH
 from linq_source.webhook.event import EVENT_TYPES
 from linq_source.webhook.http_messages import HttpLimits
 from tests.webhook.support import Served, encoded, event, exchange, request, signed
+from tests.webhook.test_journal import Disk
 
 
 def raw_request(body: bytes, *lines: str, method: str = "POST", path: str = WEBHOOK_PATH) -> bytes:
@@ -252,6 +255,22 @@ def test_one_connection_serves_many_requests_also_sent_together(served: Served) 
     assert served.rows() == [f"evt-{number}" for number in range(5)]
 
 
+def test_requests_sent_while_an_answer_is_owed_are_answered_in_turn(tmp_path: Path) -> None:
+    disk, bodies = Disk(), [encoded(event(number)) for number in range(6)]
+    with (
+        Served(tmp_path, connect=disk.connect) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw,
+    ):
+        disk.seconds = 0.1
+        for body in bodies:
+            raw.sendall(raw_request(body, *headers_of(body)))
+            time.sleep(0.03)
+        received = b""
+        while received.count(b'{"status":"stored"}') < len(bodies):
+            received += raw.recv(65536)
+        assert served.rows() == [f"evt-{number}" for number in range(6)]
+
+
 def test_a_client_that_waits_for_100_continue_is_told_to_go_on(served: Served) -> None:
     body = encoded(event(1))
     lines = (*headers_of(body), "Expect: 100-continue", "Connection: close")
@@ -260,10 +279,9 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(served: Served) -
 
 
 def test_a_client_that_stops_sending_still_gets_its_answer(served: Served) -> None:
-    import socket
-
     body = encoded(event(1))
     with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
         raw.sendall(raw_request(body, *headers_of(body)))
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        assert raw.recv(65536) == b"", "and is not waited for"
