@@ -49,6 +49,14 @@ def test_an_integer_may_be_written_as_text(value: Any, stored: int | None) -> No
     assert integer_or_none(value) == stored
 
 
+@given(st.lists(st.none() | st.text("0123456789-+ x\n\u0661\ud800", max_size=21), max_size=4))
+def test_texts_read_together_are_the_integers_that_each_is_alone(values: list[str | None]) -> None:
+    converted = to_column(values, INTEGER)
+    assert converted.array.to_pylist() == [integer_or_none(value) for value in values]
+    refused = {index for index, value in enumerate(values) if value is not None and integer_or_none(value) is None}
+    assert converted.misfits.keys() == refused
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
