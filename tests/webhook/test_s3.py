@@ -1,5 +1,6 @@
 """A real S3 server (moto, in a process of its own) as the target, also one that fails."""
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -7,13 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from linq_source.webhook.journal import Journal
 from linq_source.webhook.parquet import Roller
 from linq_source.webhook.targets import ObjectStore
 from tests.s3_server import VALUE, filesystem, running_s3, settings
-from tests.webhook.support import Process, deliver, event
+from tests.support import run_pipeline
+from tests.webhook.support import Process, deliver, event, journal_rows
 from tests.webhook.test_parquet import store
 
 pytest.importorskip("s3fs")
@@ -28,8 +31,6 @@ def s3_url() -> Iterator[str]:
 
 
 def rows(url: str, prefix: str) -> list[str]:
-    import pyarrow.parquet as pq
-
     s3 = filesystem(url)
     found = [
         pq.read_table(s3.open(path)).column("event_id").to_pylist()
@@ -46,6 +47,28 @@ def test_the_command_writes_to_s3(s3_url: str, tmp_path: Path) -> None:
     assert rows(s3_url, "command") == [f"evt-{number}" for number in range(5)]
     assert (tmp_path / "webhook_journal" / "journal.sqlite").is_file()
     assert VALUE not in receiver.said()
+
+
+def test_a_forgotten_person_is_in_no_object_and_no_journal(s3_url: str, tmp_path: Path) -> None:
+    url, database, journal = "s3://events/forget", str(tmp_path / "linq.duckdb"), tmp_path / "webhook_journal"
+    theirs = event(1, data={"id": "1", "chat_id": "7", "text": "a canary text", "sent_from": "+12125550199"})
+    with Process(url, "--flush-seconds", "0.3", cwd=tmp_path, **settings(s3_url)) as receiver:
+        for each in (theirs, event(2)):
+            assert deliver(receiver.port, each) == 200
+        assert receiver.terminate() == 0
+    loaded = run_pipeline("events_to_duckdb.py", "--directory", url, "--database", database, **settings(s3_url))
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    who = ("--phone-number", "212-555-0199", "--events", url, "--journal", str(journal), "--database", database)
+    for removed in (1, 0):
+        done = run_pipeline("forget.py", *who, "--json", **settings(s3_url))
+        assert (done.returncode, done.stderr) == (0, "")
+        told = json.loads(done.stdout)
+        assert [told[place].get("events removed", 0) for place in ("files", "journal")] == [removed, removed]
+        assert rows(s3_url, "forget") == journal_rows(journal, "select event_id from events") == ["evt-2"]
+    s3 = filesystem(s3_url)
+    texts = [str(pq.read_table(s3.open(path)).to_pylist()) for path in s3.find("events/forget")]
+    assert texts
+    assert not any("canary" in text or "2125550199" in text for text in texts)
 
 
 class Faulty(BaseHTTPRequestHandler):
