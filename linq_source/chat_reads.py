@@ -152,7 +152,7 @@ class ChatReads:
         chat_id = part.read.chat_id
         stored_is_all = part.is_streamed or part.read.is_resumed
         if stored_is_all:
-            live_times = self._context.memory.live_times(chat_id)
+            live_times = self._context.memory.unlisted_times(chat_id, part.ids)
         is_confirmed = chat_id in self._confirming or part.is_streamed
         rejected = self._context.rejects.messages_of(self._context.memory, chat_id)
         return judge(part, live_times, rejected, is_confirmed=is_confirmed, stored_is_all=stored_is_all)

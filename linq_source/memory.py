@@ -4,7 +4,7 @@ Rows of tables are compared by their values, so they are taken as they are. Curs
 load that wrote them was completed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import fields
 from datetime import datetime
 from types import TracebackType
@@ -90,15 +90,19 @@ class Memory:
         ]
         return pa.concat_tables(parts, promote_options="default")
 
-    def live_times(self, chat_id: int) -> dict[int, datetime | None]:
-        """The ids of all messages of one chat that Linq still listed when they were stored, with their times."""
+    def unlisted_times(self, chat_id: int, listed: Container[str]) -> dict[int, datetime | None]:
+        """The ids of a chat's messages that Linq still listed when they were stored, but for those `listed` now.
+
+        Each with its time. A chat may have millions, of which all but a few are listed.
+        """
         sql = f"select id, sent_at from {{{MESSAGES.name}}} where chat_id = {int(chat_id)} and deleted_at is null"
         found = self._query(sql, MESSAGES)
         if found is None:
             return {}
-        ids: list[Any] = found.column("id").to_pylist()
+        is_unlisted = [str(message_id) not in listed for message_id in integers(found, "id")]
+        found = found.filter(pa.array(is_unlisted, type=pa.bool_()))
         times = instants(as_type(found.column("sent_at"), TIMESTAMP))
-        return dict(zip(ids, times, strict=True))
+        return dict(zip(integers(found, "id"), times, strict=True))
 
     def live_count(self, table: Table) -> int:
         """How many rows Linq still listed when they were stored."""

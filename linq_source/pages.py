@@ -85,7 +85,8 @@ def read_page(body: Any, list_key: str, number: int, *, page_size: int = 0) -> P
 class Tally:
     """What one pass over a list has shown, and whether that proves the list."""
 
-    ids: dict[str, None] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    """The identity of each row, and the first page that it is on."""
     totals: list[int] = field(default_factory=list)
     data_pages: int = 0
 
@@ -94,7 +95,9 @@ class Tally:
         if page.total_count is not None:
             self.totals.append(page.total_count)
         self.data_pages += bool(page.rows)
-        self.ids.update(dict.fromkeys(page.ids))
+        for key in page.ids:
+            if self.ids.setdefault(key, page.number) > page.number:
+                self.ids[key] = page.number
 
     def is_clean(self, earlier: "Tally | None" = None) -> bool:
         """Whether the list stood still, or only grew at its end, while it was read.

@@ -6,7 +6,7 @@ One thread runs one event loop with one client. The rest of a sync is plain, blo
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Set
 from concurrent.futures import CancelledError, Future
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -44,7 +44,7 @@ class ChatPart:
     is_last: bool = True
     is_clean: bool = True
     """Whether the list was proven; said by the last part."""
-    ids: dict[str, None] = field(default_factory=dict)
+    ids: Set[str] = frozenset()
     """Identities of every message listed; said by the last part."""
     is_recounted: bool = False
     """Whether Linq's count was asked for again after the list was read."""
@@ -248,19 +248,20 @@ class Reader:
         for number in range(1, MAX_PASSES + 1):
             walk = Walk(self._client, settings.chat_messages_path(read.chat_id), params, "data")
             rows: dict[str, Any] = {}
-            sent: set[str] = set()
+            first_page = walk.tally.ids
+            sent, last_sent_page = 0, 0
             async for page in walk:
-                rows.update((key, row) for key, row in zip(page.ids, page.rows, strict=True) if key not in sent)
-                if len(rows) >= PART_ROWS and (page.total_count or 0) > PART_ROWS + len(sent):
-                    is_first = not sent
-                    sent.update(rows)
-                    yield ChatPart(read, list(rows.values()), is_first=is_first, is_last=False)
+                pairs = zip(page.ids, page.rows, strict=True)
+                rows.update((key, row) for key, row in pairs if first_page[key] > last_sent_page)
+                if len(rows) >= PART_ROWS and (page.total_count or 0) > PART_ROWS + sent:
+                    yield ChatPart(read, list(rows.values()), is_first=not sent, is_last=False)
+                    sent, last_sent_page = sent + len(rows), page.number
                     rows = {}
             is_clean = walk.tally.is_clean(earlier)
             if is_clean or sent or number == MAX_PASSES:
                 rows = rows if is_clean or sent else union | rows
-                ids = walk.tally.ids if is_clean or sent else dict.fromkeys(rows)
-                yield ChatPart(read, list(rows.values()), not sent, True, is_clean, ids, is_recounted)
+                ids = first_page if is_clean or sent else rows
+                yield ChatPart(read, list(rows.values()), not sent, True, is_clean, ids.keys(), is_recounted)
                 return
             union |= rows
             earlier = walk.tally

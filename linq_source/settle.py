@@ -37,7 +37,8 @@ def judge(
 ) -> Judgement:
     """Compare a chat's list with its live stored messages (id -> sent_at) and its rejected ones (identities).
 
-    `stored_is_all` says that `stored` holds the whole chat, not just those that the list can be compared with.
+    `stored_is_all` says that `stored` holds every one that is not in the list, not just those that it can be
+    compared with.
     """
     read = part.read
     if not read.has_range:
@@ -51,7 +52,7 @@ def judge(
         known = len(part.ids)
     elif stored_is_all:
         earlier = sum(str(message_id) not in part.ids for message_id in stored)
-        known = len(part.ids) + earlier - len(gone) + len(rejected - part.ids.keys())
+        known = len(part.ids) + earlier - len(gone) + len(rejected - part.ids)
     else:
         new = sum(key not in rejected and not _is_stored(key, stored) for key in part.ids)
         known = (read.stored.listed_count if read.stored else 0) + new - len(gone)

@@ -45,7 +45,7 @@ def judged(
     """Judge a read that listed these ids, beside these stored ones, where Linq counts `count` messages."""
     whole = after is None if is_whole is None else is_whole
     read = ChatRead(Listing(5, count, "new"), Reason.CHANGED, after, before, is_whole=whole, stored=sync)
-    part = ChatPart(read, [], is_clean=is_clean, ids=dict.fromkeys(map(str, listed)), is_recounted=is_recounted)
+    part = ChatPart(read, [], is_clean=is_clean, ids=frozenset(map(str, listed)), is_recounted=is_recounted)
     return judge(part, stored, set(rejected), is_confirmed=is_confirmed)
 
 
