@@ -21,7 +21,7 @@ from tests.support import TOKEN, Warehouse, small_world
 from tests.warm import Starts
 
 # When an assertion of theirs fails it shows what it compared, as in a test.
-pytest.register_assert_rewrite("tests.browser", "tests.shuffles")
+pytest.register_assert_rewrite("tests.browser", "tests.shaping", "tests.shuffles")
 
 
 @pytest.fixture(autouse=True)
