@@ -42,7 +42,8 @@ test-schedulers: $(READY) ## Dagster and Airflow, each in an environment of its 
 	$(PYTHON) -m venv .venv-airflow
 	$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python -r tests/airflow.lock
 	LINQ_REQUIRE_DAGSTER=1 LINQ_REQUIRE_AIRFLOW=1 LINQ_AIRFLOW_PYTHON="$(CURDIR)/.venv-airflow/bin/python" \
-		.venv-dagster/bin/python -m pytest tests/test_schedulers.py
+		.venv-dagster/bin/python -m pytest \
+		tests/test_dagster.py tests/test_dagster_runs.py tests/test_airflow.py tests/test_cron_systemd.py
 
 soak: $(READY) ## the long tests: random kills and thousands of histories
 	$(BIN)/python -m pytest -m soak -s --timeout 0

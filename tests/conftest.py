@@ -20,6 +20,9 @@ from tests.shortcut import load_without_dlt
 from tests.support import TOKEN, Warehouse, small_world
 from tests.warm import Starts
 
+# When an assertion of theirs fails it shows what it compared, as in a test.
+pytest.register_assert_rewrite("tests.browser", "tests.shaping", "tests.shuffles")
+
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from linq_source.runner import EventResult, run_events
 from linq_source.webhook.event import read_event
+from linq_source.webhook.event_loader import EventLoader
 from linq_source.webhook.parquet import file_name, to_parquet
 from linq_source.webhook.store import to_micros
+from tests.support import Warehouse
 
 RECEIVED = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
@@ -50,3 +55,13 @@ def told(event_type: str, data: Any, event_id: str | None = "evt-1", **more: Any
         "data": data,
     }
     return json.dumps(document | ({} if event_id is None else {"event_id": event_id}) | more).encode()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Mailbox:
+    """A folder of events."""
+    return Mailbox(tmp_path / "events")
+
+
+def load(warehouse: Warehouse, box: Mailbox) -> EventResult:
+    return run_events(EventLoader(str(box.folder)), warehouse.target())
