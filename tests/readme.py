@@ -11,24 +11,22 @@ BEGIN, END = "<!-- tables: written by make readme -->\n", "<!-- end of tables --
 
 
 def tables_section() -> str:
-    """Every table with its columns, as Markdown."""
-    lines: list[str] = []
-    for table in (*TABLES.values(), *EVENT_TABLES.values()):
+    """Every table, then the columns of each, as Markdown."""
+    tables = (*TABLES.values(), *EVENT_TABLES.values())
+    lines = ["\n| table | key | a row is | when Linq no longer lists it |", "|---|---|---|---|"]
+    for table in tables:
         key = ", ".join(f"`{name}`" for name in table.key)
-        leaves = (
-            "" if table.departure is Departure.NONE else f" When Linq no longer lists it, {table.departure.value}."
-        )
+        leaves = "" if table.departure is Departure.NONE else table.departure.value
+        lines.append(f"| `{table.name}` | {key} | {table.description} | {leaves} |")
+    lines += ["\n<details><summary>The columns of every table</summary>"]
+    for table in tables:
         hints = column_hints(table)
-        lines += [
-            f"\n**`{table.name}`** (key {key}): {table.description}{leaves}\n",
-            "| column | type | |",
-            "|---|---|---|",
-        ]
+        lines += [f"\n**`{table.name}`**\n", "| column | type | |", "|---|---|---|"]
         lines += [
             f"| `{column.name}` | {hints[column.name]['data_type']} | {column.description} |"
             for column in table.columns
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "\n</details>\n"])
 
 
 def written() -> str:
