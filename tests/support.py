@@ -39,6 +39,11 @@ def small_world(**sizes: Any) -> World:
     return World.make(**{"seed": 5, "phone_numbers": 2, "chats": 12, "messages": 400, "end": OLD} | sizes)
 
 
+def tiny_world(**sizes: Any) -> World:
+    """A small world with fewer messages and contacts still."""
+    return small_world(**{"messages": 60, "contacts": 12} | sizes)
+
+
 class Warehouse:
     """A DuckDB file that syncs are run into."""
 
