@@ -169,6 +169,11 @@ def _difference(table: str, stored: Any, wanted: Any) -> str:
     return f"{table}: missing {sorted(wanted - stored)[:5]}, too many {sorted(stored - wanted)[:5]}"
 
 
+def chats_asked_for(linq: Simulator) -> int:
+    """Of how many chats messages were asked for."""
+    return len({request.path for request in linq.requests if request.path.endswith("/chat_messages")})
+
+
 def with_limits(**changes: Any) -> Limits:
     """IMPATIENT with some limits changed."""
     return dataclasses.replace(IMPATIENT, **changes)
