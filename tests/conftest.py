@@ -16,6 +16,7 @@ from linq_source import runner
 from linq_source.loading import load
 from linq_source.simulator import Simulator, World
 from tests import frugal
+from tests.poison import PoisonedSimulator
 from tests.shortcut import load_without_dlt
 from tests.support import TOKEN, Warehouse, small_world
 from tests.warm import Starts
@@ -90,6 +91,20 @@ def serve() -> Iterator[Callable[..., Simulator]]:
         simulator = Simulator(world, token=TOKEN, **options).start()  # type: ignore[arg-type]
         running.append(simulator)
         return simulator
+
+    yield start
+    for simulator in running:
+        simulator.stop()
+
+
+@pytest.fixture
+def poisoned() -> Iterator[Callable[[World], PoisonedSimulator]]:
+    """Serve a world some of whose rows can be poisoned. Stopped after the test."""
+    running: list[PoisonedSimulator] = []
+
+    def start(world: World) -> PoisonedSimulator:
+        running.append(PoisonedSimulator(world, token=TOKEN).start())
+        return running[-1]
 
     yield start
     for simulator in running:

@@ -66,3 +66,16 @@ class Roll:
 def ids(listed: Listed) -> list[Any]:
     """The ids that were read."""
     return [row["id"] for row in listed.rows]
+
+
+def on_page(page: int, made: Any, *, times: int = 1_000) -> Callable[[Json, int, int], Any]:
+    """Spoils a page, `times` times: `made` is the body, or makes it of the good one."""
+    left = [times]
+
+    def spoil(body: Json, number: int, _request: int) -> Any:
+        if number != page or not left[0]:
+            return body
+        left[0] -= 1
+        return made(body) if callable(made) else made
+
+    return spoil

@@ -39,6 +39,11 @@ def small_world(**sizes: Any) -> World:
     return World.make(**{"seed": 5, "phone_numbers": 2, "chats": 12, "messages": 400, "end": OLD} | sizes)
 
 
+def tiny_world(**sizes: Any) -> World:
+    """A small world with fewer messages and contacts still."""
+    return small_world(**{"messages": 60, "contacts": 12} | sizes)
+
+
 class Warehouse:
     """A DuckDB file that syncs are run into."""
 
@@ -162,6 +167,11 @@ def _key(table: str, row: dict[str, Any]) -> Any:
 
 def _difference(table: str, stored: Any, wanted: Any) -> str:
     return f"{table}: missing {sorted(wanted - stored)[:5]}, too many {sorted(stored - wanted)[:5]}"
+
+
+def chats_asked_for(linq: Simulator) -> int:
+    """Of how many chats messages were asked for."""
+    return len({request.path for request in linq.requests if request.path.endswith("/chat_messages")})
 
 
 def with_limits(**changes: Any) -> Limits:

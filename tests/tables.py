@@ -4,6 +4,7 @@ from typing import Any
 
 import duckdb
 
+from linq_source.simulator import World
 from linq_source.tables import TABLES
 from tests.support import Warehouse
 
@@ -45,6 +46,17 @@ def check_rows(before: Rows, after: Rows, listed: Rows) -> None:
         assert not {key for key in old.keys() - new.keys() if key in true}, f"{table}: rows are gone"
         marked = {_key(table, row) for row in after[table] if row.get("deleted_at")}
         assert not marked & true.keys(), f"{table}: rows are marked as deleted that Linq lists"
+
+
+def assert_complete_chats_are_kept(warehouse: Warehouse, world: World) -> int:
+    """Every chat that has a cursor has all of its messages, and no row is wrong; returns how many chats."""
+    rows, listed = snapshot(warehouse), world.listed()
+    check_rows({name: [] for name in rows}, rows, listed)
+    done = {row["chat_id"] for row in rows["chat_syncs"] if row["listing_hash"]}
+    for table in (rows, listed):
+        table["messages"] = [row for row in table["messages"] if row["chat_id"] in done]
+    assert by_key("messages", rows["messages"]) == by_key("messages", listed["messages"])
+    return len(done)
 
 
 def by_key(table: str, rows: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:

@@ -13,10 +13,7 @@ from linq_source.runner import run_events
 from linq_source.simulator import Simulator, World
 from linq_source.source import make_sync
 from linq_source.webhook.event_loader import EventLoader
-from tests.mailbox import Mailbox, told
-from tests.poison import Poison, PoisonedSimulator
-from tests.support import TOKEN, Warehouse, _listed, small_world
-from tests.test_changes import (
+from tests.changes import (
     chat_gone,
     deleted_first_message,
     late_message,
@@ -26,6 +23,9 @@ from tests.test_changes import (
     new_message,
     participant_joined,
 )
+from tests.mailbox import Mailbox, told
+from tests.poison import Poison, PoisonedSimulator
+from tests.support import TOKEN, Warehouse, _listed, small_world
 
 pytestmark = pytest.mark.without_dlt
 
