@@ -37,14 +37,15 @@ def decode(body: bytes) -> Any:
         raise BrokenBodyError("nested too deep") from None
     except ValueError:
         raise BrokenBodyError("cut or not JSON" if body.strip() else "empty") from None
-    if _is_too_deep(value):
+    if is_deeper(value, _MAX_DEPTH):
         raise BrokenBodyError("nested too deep")
     return value
 
 
-def _is_too_deep(value: Any) -> bool:
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether objects and lists lie within each other more than `depth` times."""
     level = [value]
-    for _ in range(_MAX_DEPTH + 1):
+    for _ in range(depth + 1):
         inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
         level = list(chain.from_iterable(inner))
         if not level:

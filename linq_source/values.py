@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linq_source.strict_json import is_deeper
 from linq_source.tables import BOOLEAN, INTEGER, NUMBER, TEXT
 from linq_source.times import TIMESTAMP, AnyArray, parse_times
 
@@ -159,12 +160,19 @@ def mend(text: str) -> str:
 
 
 def to_json(value: Any) -> str | None:
-    """Return `value` as JSON text with sorted keys, free of what no destination stores; None stays None."""
+    """Return `value` as JSON text with sorted keys, free of what no destination stores; None stays None.
+
+    What is nested deeper than a hundred times is cut there and says so.
+    """
     if value is None:
         return None
     try:
         text = _dumps(value)
-    except RecursionError:
+        # To count the brackets is quick, and few have so many.
+        is_too_deep = text.count("[") + text.count("{") > _MAX_DEPTH and is_deeper(value, _MAX_DEPTH)
+    except RecursionError:  # of which depth depends on Python's version and on who calls
+        is_too_deep = True
+    if is_too_deep:
         text = _dumps(_cut_at_depth(value, _MAX_DEPTH))
     return _ESCAPED_NUL.sub("\\1\ufffd", mend(text))
 

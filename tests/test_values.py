@@ -171,15 +171,20 @@ def test_json_has_one_spelling_and_nothing_that_no_destination_stores() -> None:
     assert to_json(None) is None
 
 
-@pytest.mark.parametrize("depth", [10, 90, 300, 800, 950, 999, 1_023])
+@pytest.mark.parametrize("depth", [10, 90, 100, 101, 300, 800, 950, 999, 1_023])
 @pytest.mark.parametrize("is_list", [True, False])
-def test_a_deep_value_is_written_whole_or_says_where_it_was_cut(depth: int, is_list: bool) -> None:
+def test_a_value_deeper_than_a_hundred_levels_says_where_it_was_cut(depth: int, is_list: bool) -> None:
     value: Any = "end"
     for _ in range(depth):
         value = [value] if is_list else {"a": value}
     text = to_json(value) or ""
-    assert text.count("[" if is_list else "{") in (depth, 100)
-    assert ("end" in text) != ("nested too deep" in text)
+    assert text.count("[" if is_list else "{") == min(depth, 100)
+    assert ("end" in text, "nested too deep" in text) == (depth <= 100, depth > 100)
+
+
+def test_a_value_of_many_brackets_that_is_not_deep_is_written_whole() -> None:
+    value = {"text": "[" * 200, "rows": [[{}]] * 100}
+    assert json.loads(to_json(value) or "") == value
 
 
 @settings(derandomize=True, database=None)

@@ -140,6 +140,12 @@ class Roller:
 
     def roll(self) -> int:
         """Write all files that are due now and return how many; raises what the target or the journal raises."""
+        try:
+            return self._roll()
+        finally:
+            self._close_reader()
+
+    def _roll(self) -> int:
         ranges = self._journal.call(self._plan)
         for each in ranges:
             rows = self._rows(each)
@@ -171,7 +177,7 @@ class Roller:
             if not is_last and (waited < pause or not self._is_due(waited)):
                 continue
             try:
-                self.roll()
+                self._roll()
                 pause = 0.0
             except Exception as error:  # noqa: BLE001  # a target may fail in any way; the journal keeps the events
                 self.counters.failures += 1
