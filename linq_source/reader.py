@@ -196,8 +196,16 @@ class Reader:
             self._room.notify_all()
         return part
 
+    async def _hand_over(self, part: ChatPart, reserved: int = 0) -> None:
+        """Put a part where `next_part` takes it; it takes the room that it needs, in place of what was reserved."""
+        room = len(part.rows) + len(part.marked) if self.max_rows_ahead else 0
+        async with self._room:
+            self._rows_ahead += room - reserved
+            self._room.notify_all()
+        await self._parts.put(replace(part, room=room))
+
     async def _make_room(self, rows: int) -> int:
-        """Wait until so many rows may be read ahead; return how many."""
+        """Wait until so many rows may be read ahead, and reserve room for them; return how many."""
         if self.max_rows_ahead is None:
             return 0
         most = self.max_rows_ahead
@@ -215,17 +223,16 @@ class Reader:
                 await self._parts.put(error)
 
     async def _read(self, read: ChatRead, *, is_recounted: bool = False) -> None:
-        count = read.listing.message_count
-        room = await self._make_room(min(count, PART_ROWS) if read.is_whole and count else settings.PER_PAGE)
+        reserved = await self._make_room(min(read.listing.message_count or PART_ROWS, PART_ROWS))
         try:
             read, marked = await self._read_marks(read)
             async with aclosing(self._walk(read, is_recounted=is_recounted)) as parts:
                 async for part in parts:
-                    await self._parts.put(replace(part, room=room, marked=marked))
-                    marked = []
-                    room = 0 if part.is_last else await self._make_room(PART_ROWS)
+                    await self._hand_over(replace(part, marked=marked), reserved)
+                    marked, reserved = [], 0
+                    reserved = 0 if part.is_last else await self._make_room(PART_ROWS)
         except LinqError as error:
-            await self._parts.put(ChatPart(read, [], error=error, room=room))
+            await self._hand_over(ChatPart(read, [], error=error), reserved)
 
     async def _read_marks(self, read: ChatRead) -> tuple[ChatRead, list[Any]]:
         """Read the marked messages by their instants; where one is not found so, the chat is to be read whole."""
@@ -271,13 +278,13 @@ class Reader:
         try:
             listing = await self._client.get(settings.chat_path(read.chat_id), read=_read_chat)
         except LinqError as error:
-            await self._parts.put(ChatPart(read, [], error=error))
+            await self._hand_over(ChatPart(read, [], error=error))
             return
         again = replace(read, listing=listing)
         if read.is_whole or again.expected_count == known:
-            await self._parts.put(replace(part, read=again, is_recounted=True))
+            await self._hand_over(replace(part, read=again, is_recounted=True))
             return
-        await self._read(replace(again, is_whole=True, after=None, marks=()), is_recounted=True)
+        await self._read(whole_instead(again), is_recounted=True)
 
 
 def _params(after: datetime | None, before: datetime | None) -> Params:

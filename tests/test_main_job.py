@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +139,20 @@ def test_start_date_limits_what_is_read_and_an_earlier_one_reads_the_rest(serve:
     assert linq.count(".*chat_messages") == 0, "the same start date again finds nothing to read"
     warehouse.sync(linq)
     assert_mirrors(warehouse, world)
+
+
+def test_a_start_date_holds_also_where_a_count_does_not_add_up(serve: Serve, warehouse: Warehouse) -> None:
+    world = small_world(messages=200)
+    linq = serve(world)
+    times = sorted(row["sent_at"] for row in world.listed()["messages"])
+    middle = times[len(times) // 2].replace(microsecond=0)
+    warehouse.sync(linq, start_date=middle.isoformat())
+    # Long before the newest, so that the next sync sees by the count alone that it is gone.
+    gone = next(row for row in world.listed()["messages"] if row["sent_at"] >= middle + timedelta(days=1))["id"]
+    world.delete_message(gone)
+    assert warehouse.sync(linq, start_date=middle.isoformat()).exit_code == 0
+    wanted = {row["id"] for row in world.listed()["messages"] if row["sent_at"] >= middle}
+    assert {row["id"] for row in warehouse.live("messages")} == wanted
 
 
 def test_end_date_leaves_newer_messages_to_a_later_sync(serve: Serve, warehouse: Warehouse) -> None:
