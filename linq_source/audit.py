@@ -19,10 +19,23 @@ from linq_source.errors import ConfigurationError, ForbiddenError
 from linq_source.files import files_of
 from linq_source.forgotten import FORGOTTEN, Forgotten, is_forgotten, recall
 from linq_source.memory import Memory
+from linq_source.mirrors import number_ids
 from linq_source.pages import Listed
 from linq_source.plan import ChatSync
 from linq_source.resources import memory_of
-from linq_source.tables import CHAT_PHONE_NUMBERS, CHAT_SYNCS, CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, TABLES, Table
+from linq_source.rows import CHILDREN
+from linq_source.sql_text import literal
+from linq_source.tables import (
+    CHAT_PHONE_NUMBERS,
+    CHAT_SYNCS,
+    CHATS,
+    CONTACTS,
+    MESSAGES,
+    PHONE_NUMBERS,
+    REJECTED_ROWS,
+    TABLES,
+    Table,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class Lists:
     numbers: Listed
     contacts: Listed
     chats: dict[str, Listed]
-    refused: list[int]
+    refused: list[int | None]
 
     def past(self, forgotten: Forgotten | None) -> Self:
         """Return the lists without what was forgotten, which no table holds."""
@@ -81,9 +94,7 @@ class Lists:
 async def read_lists(client: LinqClient) -> Lists:
     """Read every list side by side."""
     numbers = await listing.phone_numbers(client)
-    ids = {
-        row["phone_number"]: row["id"] for row in numbers.rows if isinstance(row, dict) and row.get("phone_number")
-    }
+    ids = number_ids(numbers)
     async with asyncio.TaskGroup() as group:
         contacts = group.create_task(listing.contacts(client))
         answers = {number: group.create_task(_chats(client, number)) for number in ids}
@@ -148,9 +159,9 @@ def _compare(lists: Lists, memory: Memory) -> tuple[Findings, set[int], dict[Tab
     for table, listed in ((PHONE_NUMBERS, lists.numbers), (CONTACTS, lists.contacts)):
         _count(findings, table.name, "", len(listed.rows), memory.live_count(table))
     under = memory.counts(CHAT_PHONE_NUMBERS, "phone_number")
-    ids = {row["phone_number"]: row["id"] for row in lists.numbers.rows if isinstance(row, dict)}
+    ids = number_ids(lists.numbers)
     for number, listed in lists.chats.items():
-        _count(findings, "chats of phone number", ids[number], len(listed.rows), under.get(number, 0))
+        _count(findings, "chats of phone number", ids[number] or "", len(listed.rows), under.get(number, 0))
     listings = [found for each in lists.chats.values() for row in each.rows if (found := listing.listing_of(row))]
     counted = {found.chat_id: found.message_count for found in listings}
     doubtful = _compare_chats(findings, counted, memory, is_complete=not lists.refused)
@@ -193,16 +204,29 @@ def _repair(client: SqlClientBase[Any], doubtful: Iterable[int], duplicated: dic
     """Have the next sync read the chats whole, and write anew the rows that stand there more than once."""
     chats = sorted(doubtful)
     with client.begin_transaction():
-        if MESSAGES in duplicated:
-            keys = ", ".join(map(str, duplicated[MESSAGES]))
-            name = client.make_qualified_table_name(MESSAGES.name)
-            rows = client.execute_sql(f"select distinct chat_id from {name} where id in ({keys})") or []
-            chats += [chat_id for (chat_id,) in rows]
+        for table, keys in duplicated.items():
+            chats += _chats_of(client, table, keys)
         if chats:
             name = client.make_qualified_table_name(CHAT_SYNCS.name)
             client.execute_sql(f"delete from {name} where chat_id in ({', '.join(map(str, chats))})")
-        for table, keys_of in duplicated.items():
+        for table, keys in duplicated.items():
             name = client.make_qualified_table_name(table.name)
-            for key in keys_of:
+            for key in keys:
                 client.execute_sql(f"delete from {name} where {table.key[0]} = %s", key)
     return len(set(chats)) + sum(map(len, duplicated.values()))
+
+
+def _chats_of(client: SqlClientBase[Any], table: Table, keys: Iterable[Any]) -> list[int]:
+    """Return the chats that are to be read whole, so that these rows are written anew once they are deleted."""
+    name, messages = (client.make_qualified_table_name(each.name) for each in (table, MESSAGES))
+    parents = dict(CHILDREN)
+    if table in parents:
+        source = f"{name} r join {messages} m on m.id = r.{parents[table]}"
+    elif table in (MESSAGES, REJECTED_ROWS):
+        source = f"{name} r"
+    else:
+        return []  # It is listed whole by every sync.
+    dialect = client.capabilities.sqlglot_dialect
+    wanted = ", ".join(literal(key, dialect) if isinstance(key, str) else str(key) for key in keys)
+    sql = f"select distinct chat_id from {source} where r.{table.key[0]} in ({wanted}) and chat_id is not null"
+    return [chat_id for (chat_id,) in client.execute_sql(sql) or []]

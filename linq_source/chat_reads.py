@@ -165,6 +165,7 @@ class ChatReads:
         asks = judgement.verdict is Verdict.CONFIRM or (judgement.verdict is Verdict.RECOUNT and not part.is_streamed)
         if not asks or self._is_closed:
             return asks
+        self._context.summary.chats_done -= 1
         if judgement.verdict is Verdict.RECOUNT:
             self._outstanding += 1
             self._context.reader.recount(part, judgement.known)

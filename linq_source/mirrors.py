@@ -58,11 +58,11 @@ def read_phone_numbers(context: Context) -> Listed:
     if not listed.rows:
         # The list carries no totals that would prove it: ask again.
         listed = context.reader.run(listing.phone_numbers)
-    context.our_numbers = _texts(stored, "phone_number") | set(_number_ids(listed))
+    context.our_numbers = _texts(stored, "phone_number") | set(number_ids(listed))
     return listed
 
 
-def _number_ids(numbers: Listed) -> dict[str, int | None]:
+def number_ids(numbers: Listed) -> dict[str, int | None]:
     """Return each number listed with its id: its chats can be read even where its own row does not fit."""
     rows = [row for row in numbers.rows if isinstance(row, dict)]
     found = to_column([row.get("phone_number") for row in rows], TEXT).array.to_pylist()
@@ -84,7 +84,7 @@ class ChatLists:
 
     def __init__(self, context: Context, numbers: Listed) -> None:
         self._context = context
-        self._ids = _number_ids(numbers)
+        self._ids = number_ids(numbers)
         restricted = set(context.options.phone_numbers)
         if foreign := restricted - set(self._ids):
             raise ConfigurationError(

@@ -67,6 +67,8 @@ def run_sync(sync: Sync, target: Target, events: EventLoader | None = None) -> R
         sync.stop()
 
     def stop_in_time() -> None:
+        if sync.is_finished:  # all is read, and what is left is to be loaded
+            return
         sync.summary.skipped.append(
             f"the sync was stopped after {target.max_minutes:g} minutes (--max-minutes); the next run goes on from "
             "here"

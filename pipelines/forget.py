@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     from linq_source.forget import forget
     from linq_source.redact import configured
     from linq_source.webhook.store import FILE_NAME
+    from linq_source.webhook.targets import journal_of, open_target
 
     identifiers = [text.strip() for text in (*options.phone_number, *options.email)]
     if not (identifiers or options.contact_id is not None) or not all(identifiers):
@@ -34,8 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database.")
     journals = list(options.journal)
-    if options.events and (Path(options.events) / "journal" / FILE_NAME).is_file():
-        journals.append(Path(options.events) / "journal")
+    beside = journal_of(open_target(options.events)) if options.events else None
+    if beside and (beside / FILE_NAME).is_file() and beside not in journals:
+        journals.append(beside)
     for folder in journals:
         if not (folder / FILE_NAME).is_file():
             raise ConfigurationError(
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(removed.as_json()))
         return removed.exit_code
     say(removed, database)
+    if beside and not journals:
+        print(f"No journal was looked at, since there is none in {beside}: name a receiver's with --journal.")
     return removed.exit_code
 
 

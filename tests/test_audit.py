@@ -9,10 +9,12 @@ import pytest
 from linq_source.audit import audit
 from linq_source.simulator import Fault, Simulator, World
 from linq_source.source import make_sync
+from tests.poison import Poison, PoisonedSimulator
 from tests.support import IMPATIENT, TOKEN, Finished, Warehouse, assert_mirrors, run_pipeline, small_world
 
 pytestmark = pytest.mark.without_dlt
 Serve = Callable[..., Simulator]
+Poisoned = Callable[[World], PoisonedSimulator]
 
 
 def command(warehouse: Warehouse, linq: Simulator, *options: str) -> Finished:
@@ -48,6 +50,8 @@ PLANTED = {
     "a lost number of a chat": "delete from chat_phone_numbers where chat_id = (select min(id) from chats)",
     "a message twice": "insert into messages select * from messages where id = (select min(id) from messages)",
     "a contact twice": "insert into contacts select * from contacts where id = (select min(id) from contacts)",
+    "a reaction twice": "insert into message_reactions from message_reactions limit 1",
+    "an attachment twice": "insert into message_attachments from message_attachments limit 1",
     "a ghost of a message": "insert into messages select * replace (id + 900000 as id) from messages limit 1",
     "a ghost of a chat": "insert into chats select * replace (id + 900000 as id) from chats limit 1",
 }
@@ -119,3 +123,13 @@ def test_without_a_database_or_a_token_one_sentence_says_so(warehouse: Warehouse
     assert finished.returncode == 2
     assert "SOURCES__LINQ__INTEGRATION_TOKEN" in finished.stderr
     assert TOKEN not in finished.stderr
+
+
+def test_a_number_that_fits_no_column_is_audited_as_it_is_synced(poisoned: Poisoned, warehouse: Warehouse) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    first, second = world.listed_numbers()
+    linq.poisoned["phone_numbers", first.id] = Poison("phone_numbers", "", {"phone_number": None})
+    linq.poisoned["phone_numbers", second.id] = Poison("phone_numbers", "", {"id": "no id"})
+    assert warehouse.sync(linq).exit_code == 3
+    assert all(each["what"] == "phone_numbers" for each in findings(warehouse, linq)["differences"])

@@ -27,6 +27,7 @@ class Account:
 
     def __init__(self, serve: Serve, folder: Path) -> None:
         self.folder = folder
+        self.events = str(folder / "events")
         self.world = small_world(contacts=4)
         self.recorder = Recorder(self.world)
         self.warehouse = Warehouse(folder / "linq.duckdb")
@@ -65,7 +66,7 @@ class Account:
 
     def forget(self, *options: str, **environment: str) -> Finished:
         """Run the command."""
-        where = ("--database", str(self.warehouse.path), "--events", str(self.folder / "events"))
+        where = ("--database", str(self.warehouse.path), "--events", self.events)
         return run_pipeline("forget.py", *where, *options, **environment)
 
     def held(self) -> set[str]:
@@ -98,6 +99,19 @@ def assert_mirrors_the_others(account: Account) -> None:
             wanted = [row for row in wanted if row["chat_message_id"] != account.theirs.id]
         key = "id" if table != "chat_phone_numbers" else "chat_id"
         assert sorted(row[key] for row in _listed(stored, table)) == sorted(row[key] for row in wanted), table
+
+
+def test_the_journal_is_found_beside_a_folder_that_is_named_by_its_url(account: Account) -> None:
+    account.events = (account.folder / "events").as_uri()
+    done = account.forget("--contact-id", str(account.contact.id), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["journal"]["events removed"] > 5
+    assert account.held() == set()
+    elsewhere = account.folder / "none"
+    elsewhere.mkdir()
+    account.events = str(elsewhere)
+    said = account.forget("--contact-id", str(account.contact.id), "--dry-run").stdout
+    assert f"No journal was looked at, since there is none in {elsewhere / 'journal'}" in said
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -178,6 +179,23 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, kept)
+
+
+def test_a_sync_whose_minutes_end_while_it_loads_the_last_is_complete(
+    serve: Serve, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts: list[Callable[[], None]] = []
+
+    @contextmanager
+    def deadline(minutes: float, act: Callable[[], None]) -> Iterator[None]:
+        assert minutes == 5
+        acts.append(act)
+        yield
+
+    monkeypatch.setattr("linq_source.runner.deadline", deadline)
+    linq = serve(small_world())
+    result = warehouse.sync(linq, target={"max_minutes": 5, "after_commit": lambda: acts.pop()()})
+    assert (result.exit_code, result.summary.skipped, acts) == (0, [], [])
 
 
 @pytest.mark.slow

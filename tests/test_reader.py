@@ -105,4 +105,5 @@ def test_a_chat_whose_count_is_asked_for_again_leaves_the_room_as_it_was(serve: 
         work.stop()
     assert result.exit_code == 0
     assert work.reader._rows_ahead == 0
+    assert result.summary.chats_done == result.summary.chats_to_read == 12
     assert_mirrors(warehouse, world)

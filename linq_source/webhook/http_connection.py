@@ -233,6 +233,7 @@ class Connection(asyncio.Protocol):
         self._release()
         self._send(response)
         if self._transport.is_closing():
+            self._state = _State.CLOSED
             return
         self._await(_State.LINGERING, _LINGER_SECONDS)
         if self._transport.can_write_eof():

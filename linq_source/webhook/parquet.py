@@ -44,6 +44,7 @@ RETENTION = timedelta(days=30)
 _DAY_MICROS = 86_400_000_000
 _PLAN_ROWS = 200_000
 _PRUNE_ROWS = 10_000
+_LAST_WRITTEN = "select last_seq from files where written_at is not null order by first_seq desc limit 1"
 _MAX_PAUSE_SECONDS = 60.0
 
 log = logging.getLogger("linq_source.webhook")
@@ -195,8 +196,7 @@ class Roller:
     def _unrolled(self) -> int:
         try:
             (count,) = self._read(
-                "select coalesce((select seq from sqlite_sequence where name = 'events'), 0)"
-                " - coalesce((select max(last_seq) from files where written_at is not null), 0)",
+                f"select max(0, coalesce((select max(seq) from events), 0) - coalesce(({_LAST_WRITTEN}), 0))",  # noqa: S608
                 (),
             )[0]
         except sqlite3.Error:
@@ -207,7 +207,8 @@ class Roller:
     def _plan(self, connection: sqlite3.Connection) -> list[Range]:
         new = connection.execute(
             "select seq, received_at / ?, coalesce(length(data), 0) from events"
-            " where seq > coalesce((select max(last_seq) from files), 0) order by seq limit ?",
+            " where seq > coalesce((select last_seq from files order by first_seq desc limit 1), 0)"
+            " order by seq limit ?",
             [_DAY_MICROS, _PLAN_ROWS],
         )
         for each in list(split(iter(new), receiver=self._journal.instance)):
@@ -230,9 +231,13 @@ class Roller:
     def _prune(self, connection: sqlite3.Connection) -> None:
         oldest = to_micros(self._clock() - RETENTION)
         connection.execute(
-            "delete from events where seq in (select seq from events order by seq limit ?) and received_at < ?"
-            " and seq <= (select max(last_seq) from files where written_at is not null)",
-            (_PRUNE_ROWS, oldest),
+            f"delete from events where seq <= ({_LAST_WRITTEN}) and received_at < ?"  # noqa: S608
+            " and seq in (select seq from events order by seq limit ?)",
+            (oldest, _PRUNE_ROWS),
+        )
+        # The last one tells where the next begins.
+        connection.execute(
+            "delete from files where written_at < ? and first_seq < (select max(first_seq) from files)", [oldest]
         )
 
     def _read(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:

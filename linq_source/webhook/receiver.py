@@ -20,7 +20,7 @@ from linq_source.webhook.http_server import HttpServer
 from linq_source.webhook.journal import Journal
 from linq_source.webhook.metrics import MetricsApp
 from linq_source.webhook.parquet import Roller
-from linq_source.webhook.targets import LocalFolder, ObjectStore, open_target
+from linq_source.webhook.targets import ObjectStore, journal_of, open_target
 
 SECRET_SETTING = "SOURCES__LINQ__WEBHOOK_SECRET"  # noqa: S105  # a setting's name, not a secret
 SHORT_SECRET = 16
@@ -90,7 +90,7 @@ class Receiver:
         _check_secrets(settings)
         self._settings = settings
         self._target = open_target(settings.directory)
-        self.journal = Journal(_journal_folder(settings, self._target))
+        self.journal = Journal(settings.journal or journal_of(self._target))
         self.roller = Roller(
             self.journal,
             self._target,
@@ -167,12 +167,6 @@ def _check_secrets(settings: ReceiverSettings) -> None:
         )
     if any(len(secret) < SHORT_SECRET for secret in settings.secrets):
         log.warning("A webhook secret has fewer than %d characters: it can be guessed", SHORT_SECRET)
-
-
-def _journal_folder(settings: ReceiverSettings, target: object) -> Path:
-    if settings.journal:
-        return settings.journal
-    return target.folder / "journal" if isinstance(target, LocalFolder) else Path("webhook_journal")
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,6 +16,9 @@ from linq_source.webhook.event import Event
 FILE_NAME = "journal.sqlite"
 MAX_REJECTS = 10_000
 
+_STATEMENT_ROWS = 100
+"""Eight values each: SQLite before 3.32 takes 999 in a statement."""
+
 Connect: TypeAlias = "Callable[[str], sqlite3.Connection]"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -176,7 +179,7 @@ def write(connection: sqlite3.Connection, received: Sequence[Received]) -> list[
 def _insert(connection: sqlite3.Connection, received: Sequence[Received]) -> set[str]:
     """Write the events that are not known yet; return their ids.
 
-    In one statement: Python lets another thread go first at every one, which took longer than the writing.
+    Many in one statement: Python lets another thread go first at every one, which took longer than the writing.
     """
     rows = [
         (
@@ -186,15 +189,20 @@ def _insert(connection: sqlite3.Connection, received: Sequence[Received]) -> set
         )
         for each in received if (event := each.event)
     ]  # fmt: skip
-    if not rows:
-        return set()
-    columns = "event_id, event_type, api_version, envelope, created_at, received_at, fingerprint, data"
-    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
-    inserted = connection.execute(
-        f"insert into events ({columns}) values {values} on conflict (event_id) do nothing returning event_id",  # noqa: S608
-        list(chain.from_iterable(rows)),
-    )
-    return {event_id for (event_id,) in inserted.fetchall()}
+    new: set[str] = set()
+    for start in range(0, len(rows), _STATEMENT_ROWS):
+        some = rows[start : start + _STATEMENT_ROWS]
+        ids = list(dict.fromkeys(row[0] for row in some))
+        marks = ", ".join("?" * len(ids))
+        known = connection.execute(f"select event_id from events where event_id in ({marks})", ids).fetchall()  # noqa: S608
+        new.update(set(ids) - {event_id for (event_id,) in known})
+        values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(some))
+        columns = "event_id, event_type, api_version, envelope, created_at, received_at, fingerprint, data"
+        connection.execute(
+            f"insert into events ({columns}) values {values} on conflict (event_id) do nothing",  # noqa: S608
+            list(chain.from_iterable(some)),
+        )
+    return new
 
 
 def _settle(connection: sqlite3.Connection, received: Received) -> Outcome:

@@ -38,6 +38,11 @@ def open_target(directory: str) -> Target:
     return ObjectStore(directory)
 
 
+def journal_of(target: Target) -> Path:
+    """Return the folder of the journal of a receiver that writes to a target, unless it is told another."""
+    return target.folder / "journal" if isinstance(target, LocalFolder) else Path("webhook_journal")
+
+
 def place_of(directory: str) -> str:
     """Return a folder's path, or of a URL the part that can hold no secret."""
     parts = urlsplit(directory)

@@ -256,6 +256,35 @@ def test_old_events_leave_the_journal_once_a_file_has_them(tmp_path: Path) -> No
     assert parquet_rows(tmp_path, "seq") == [(seq,) for seq in range(1, 11)]
 
 
+def test_what_came_twice_is_not_counted_among_what_waits(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        roller = Roller(journal, LocalFolder(tmp_path))
+        store(journal, range(3))
+        body = encoded(event(1))
+        for _ in range(5):
+            journal.submit(Received(body, NOON, read_event(body)), lambda _: None)
+        store(journal, range(3, 5))
+        assert not roller._is_due(0.0)
+        assert roller.counters.unrolled >= 5
+        journal.submit(Received(body, NOON, read_event(body)), lambda _: None)
+        roller.roll()
+        assert not roller._is_due(0.0)
+        assert roller.counters.unrolled == 0
+        roller._close_reader()
+
+
+def test_the_journal_forgets_files_as_it_forgets_events_but_for_the_last(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        for number in range(4):
+            store(journal, range(number, number + 1), NOON - timedelta(days=40))
+            Roller(journal, LocalFolder(tmp_path), clock=lambda: NOON - timedelta(days=40)).roll()
+        Roller(journal, LocalFolder(tmp_path), clock=lambda: NOON).roll()
+        assert journal_rows(tmp_path / "journal", "select first_seq from files") == [4]
+        store(journal, range(4, 6))
+        Roller(journal, LocalFolder(tmp_path), clock=lambda: NOON).roll()
+    assert parquet_rows(tmp_path, "seq") == [(seq,) for seq in range(1, 7)]
+
+
 def test_a_closed_journal_stops_a_roll(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
     with pytest.raises(JournalClosedError):
