@@ -19,6 +19,8 @@ log = logging.getLogger("linq_source.webhook")
 
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 4 * 1024 * 1024
+_EVENTS_AT_ONCE = 20
+"""Parts of requests that one client has read in one go, before the others have their turn."""
 
 
 class Host(Protocol):
@@ -39,6 +41,9 @@ class Host(Protocol):
     def owes_bytes(self, connection: "Connection", *, yes: bool) -> None:
         """Put a connection last in the line of those that keep us waiting, or take it out."""
 
+    def make_room(self, connection: "Connection") -> bool:
+        """Drop unfinished bodies of others, longest waiting first, until all fit; False where they do not."""
+
 
 class _State(Enum):
     IDLE = auto()
@@ -58,11 +63,11 @@ class Connection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.head_bytes)
         self._state = _State.IDLE
         self._head: Head | None = None
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
         self._thrown_away = 0
         self._request = 0
         self._is_last = False
+        self._goes_on = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,7 +97,8 @@ class Connection(asyncio.Protocol):
             # What comes before the answer waits in the socket, but for this piece.
             self._transport.pause_reading()
         self._http.receive_data(data)
-        self._advance()
+        if not self._goes_on:
+            self._advance()
 
     def pause_writing(self) -> None:
         """Hundreds of answers wait: the client sends and sends and takes none."""
@@ -129,6 +135,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Drop the connection at once."""
         self._state = _State.CLOSED
+        self._release()
         self._transport.abort()
         self._server.forget(self)
 
@@ -140,12 +147,19 @@ class Connection(asyncio.Protocol):
         self._server.owes_bytes(self, yes=state is not _State.ANSWERING)
 
     def _release(self) -> None:
-        self._server.body_bytes -= self._size
-        self._size = 0
-        self._body = []
+        self._server.body_bytes -= len(self._body)
+        self._body = bytearray()
+
+    @property
+    def holds_a_body(self) -> bool:
+        """Whether bytes of an unfinished body are kept for it."""
+        return self._state is _State.READING and bool(self._body)
 
     def _advance(self) -> None:
-        while self._state is _State.READING:
+        self._goes_on = False
+        for _ in range(_EVENTS_AT_ONCE):
+            if self._state is not _State.READING or self._transport.is_closing():
+                return
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
@@ -160,7 +174,17 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, h11.EndOfMessage):
                 self._complete()
             else:
+                self._transport.resume_reading()
                 return
+        if self._state is _State.READING:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on in what has come, after the others had their turn."""
+        self._transport.pause_reading()
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._advance)
 
     def _begin(self, request: h11.Request) -> None:
         head = Head(
@@ -189,19 +213,18 @@ class Connection(asyncio.Protocol):
         return None
 
     def _collect(self, data: bytes) -> None:
-        self._size += len(data)
         self._server.body_bytes += len(data)
-        self._body.append(data)
-        if self._size > self._server.limits.body_bytes:
+        self._body += data
+        if len(self._body) > self._server.limits.body_bytes:
             self._refuse(Response(413, b'{"error":"body too large"}'))
-        elif self._server.body_bytes > self._server.limits.all_bodies_bytes:
+        elif not self._server.make_room(self):
             self._refuse(BUSY)
 
     def _complete(self) -> None:
         assert self._head is not None
         self._await(_State.ANSWERING, self._server.limits.answer_seconds)
         self._request += 1
-        number, body = self._request, b"".join(self._body)
+        number, body = self._request, bytes(self._body)
         try:
             self._server.application.respond(self._head, body, lambda response: self._answer(number, response))
         except Exception as error:  # noqa: BLE001  # the sender must be told to send again, whatever it is
@@ -221,12 +244,12 @@ class Connection(asyncio.Protocol):
         limits = self._server.limits
         if self._http.trailing_data[0]:
             self._await(_State.READING, limits.request_seconds)
-            self._transport.resume_reading()
-            self._loop.call_soon(self._advance)
+            self._go_on()
         elif self._is_last:
             self._close()
         else:
             self._await(_State.IDLE, limits.idle_seconds)
+            self._transport.resume_reading()
 
     def _refuse(self, response: Response) -> None:
         """Answer without having read all; what still comes is thrown away for a moment, so that this arrives."""
@@ -236,7 +259,8 @@ class Connection(asyncio.Protocol):
             self._state = _State.CLOSED
             return
         self._await(_State.LINGERING, _LINGER_SECONDS)
-        if self._transport.can_write_eof():
+        self._transport.resume_reading()
+        with suppress(OSError):  # a client that has reset the connection meanwhile
             self._transport.write_eof()
 
     def _close(self) -> None:

@@ -6,11 +6,14 @@ httpx's httpcore too; around it only these deadlines are needed.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from contextlib import suppress
 
 from linq_source.webhook.http_connection import Connection
 from linq_source.webhook.http_messages import Application, HttpLimits
+
+log = logging.getLogger("linq_source.webhook")
 
 _SWEEP_SECONDS = 0.25
 
@@ -77,10 +80,23 @@ class HttpServer:
         if yes:
             self._waiting[connection] = None
 
+    def make_room(self, connection: Connection) -> bool:
+        """Drop unfinished bodies of others, longest waiting first, until all fit; False where they do not."""
+        if self.body_bytes > self.limits.all_bodies_bytes:
+            for other in [each for each in self._waiting if each.holds_a_body and each is not connection]:
+                other.abort()
+                if self.body_bytes <= self.limits.all_bodies_bytes:
+                    break
+        return self.body_bytes <= self.limits.all_bodies_bytes
+
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = loop.time()
             for connection in [each for each in self.connections if each.deadline <= now]:
-                connection.expire()
+                try:
+                    connection.expire()
+                except Exception as error:  # noqa: BLE001  # the deadlines of all others hang on this task
+                    log.error("A connection could not be ended (%s): this is a defect", type(error).__name__)  # noqa: TRY400
+                    connection.abort()
