@@ -21,7 +21,7 @@ from linq_source.database import held_database, lock_path, write_anew
 from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
 from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, name_of_key, recall
-from linq_source.process import locked
+from linq_source.process import fresh_folder, locked
 from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of
 from linq_source.sql_text import literal, quoted_name
 from linq_source.strict_json import BrokenBodyError, decode
@@ -93,6 +93,9 @@ def forget(
         held.enter_context(locked(lock_path(database)))
         for folder in journals:
             held.enter_context(journal_held(folder))
+        if not is_dry:
+            # What a killed run has left in its folder holds rows; to make another one removes it.
+            held.enter_context(fresh_folder(lock_path(database)))
         with held_database(database), _connected(database) as tables:
             who = _person(tables, identifiers, contact_id, redact_key, removed)
             ids = _find(tables, who.forgotten)
@@ -161,7 +164,8 @@ def _check_key(tables: duckdb.DuckDBPyConnection, redact_key: str | None) -> Non
 def _find(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten) -> Ids:
     """Return the keys of all that is theirs, by the name of the set in _THEIRS."""
     knows = forgotten.knows
-    groups = {row["id"] for row in _rows(tables, "chats", "id", "is_group") if row["is_group"]}
+    listed = _rows(tables, "chats", "id", "is_group", "display_name")
+    groups = {row["id"] for row in listed if row["is_group"]}
     handles = [
         row for row in _rows(tables, "chat_handles", "id", "chat_id", "phone_number") if knows(row["phone_number"])
     ]
@@ -170,6 +174,8 @@ def _find(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten) -> Ids:
     sent = _rows(tables, "messages", "id", "chat_id", where=_in("sent_from", senders))
     sent += _rows(tables, "messages", "id", "chat_id", where=_in("chat_handle_id", handle_ids))
     chats |= {row["chat_id"] for row in sent}
+    # A chat that is named like a number is one with that number; one that Linq no longer lists has no handles left.
+    chats |= {row["id"] for row in listed if knows(row["display_name"])} - groups
     forgotten.chats |= chats - groups
     in_chats = _rows(tables, "messages", "id", where=_in("chat_id", forgotten.chats))
     in_groups = {row["id"] for row in sent if row["chat_id"] in groups}

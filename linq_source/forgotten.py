@@ -69,9 +69,9 @@ class Forgotten:
         return self._known[text]
 
     def is_in(self, document: Any) -> bool:
-        """Whether a document holds such a number or address as one of its values."""
+        """Whether a document holds such a number or address as one of its values, or as the name of a field."""
         if isinstance(document, dict):
-            return any(map(self.is_in, document.values()))
+            return any(map(self.is_in, document.values())) or any(map(self.knows, document))
         return any(map(self.is_in, document)) if isinstance(document, list) else self.knows(document)
 
     def body(self, path: str, body: Any) -> Any:
@@ -88,7 +88,7 @@ class Forgotten:
         None where nothing is left of it.
         """
         if not isinstance(data, dict):
-            return data
+            return None if self.is_in(data) else data
         chat, message = _object(data, "chat"), _object(data, "message")
         ids = {integer_or_none(value) for value in (data.get("chat_id"), message.get("chat_id"), chat.get("id"))}
         is_contact = event_type.startswith("contact.") and self._is_contact(data)
@@ -103,7 +103,17 @@ class Forgotten:
         is_alone = self.knows(chat.get("display_name")) or (len(others) == 1 and self.is_in(others[0]))
         if ids & self.chats or is_about or is_contact or is_call or is_alone or self._is_author(event_type, data):
             return None
-        return self._without(data) if self.is_in(data) else data
+        if not self.is_in(data):
+            return data
+        # Others' events of a group name them in lists of people; anywhere else it is theirs as far as we can tell.
+        is_of_group = event_type.startswith(("message.", "reaction.", "participant.", "typing_indicator."))
+        return self._without(data) if is_of_group and not self._is_outside_lists(data) else None
+
+    def _is_outside_lists(self, document: Any) -> bool:
+        if isinstance(document, dict):
+            inner = (value for key, value in document.items() if key != "associated_message")
+            return any(map(self.knows, document)) or any(map(self._is_outside_lists, inner))
+        return self.knows(document)
 
     def _is_author(self, event_type: str, data: Mapping[str, Any]) -> bool:
         who = [each.get(name) for each in (data, _object(data, "message")) for name in _AUTHORS]

@@ -61,9 +61,11 @@ _USERS = frozenset({"user", "contact_owner"})
 """Objects that are people of the organisation itself."""
 
 _PSEUDONYM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
-_KEY = re.compile(r"(?!.*\d{7})[A-Za-z_][A-Za-z0-9_-]{0,63}")
+# Nothing in which seven digits follow each other, with whatever signs between them, is taken for a name or a code.
+_KEY = re.compile(r"(?!.*(?:\d[^A-Za-z\d]*){7})[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}|sha256:[0-9a-f]{64}")
-_CODE = re.compile(r"(?!.*(?:\d{7}|@))\S{1,64}(?:; ?\S{1,64})?")
+_CODE = re.compile(r"(?!.*(?:(?:\d[^A-Za-z\d]*){7}|@))\S{1,64}(?:; ?\S{1,64})?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")  # as versions are named
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?")
 _NUMBER = re.compile(r"\s*-?\d{1,19}\s*|true|false", re.IGNORECASE)
 _ADDRESS = re.compile(r"[+\d().\s-]{3,24}|[^\s@]{1,64}@[^\s@]{1,190}")
@@ -147,7 +149,7 @@ class Redactor:
 
     def code(self, text: str) -> str:
         """Return a code like message.received, or what stands for a text that is none."""
-        return text if _CODE.fullmatch(text) else REDACTED
+        return text if _CODE.fullmatch(text) or _DATE.fullmatch(text) else REDACTED
 
     def is_id(self, text: str) -> bool:
         """Whether a text may be kept as an id."""

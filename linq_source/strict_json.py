@@ -9,6 +9,8 @@ import orjson
 _MAX_DIGITS = 4000
 _DIGITS_TO_ZERO = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _LONG_NUMBER = b"0" * 19
+_MAX_PARTS = 2_000_000
+"""A page of a hundred rows has some thousands of values; sixty kilobytes, unpacked, may claim to have millions."""
 _MAX_DEPTH = 1024
 """As deep as orjson goes; how deep Python's own decoder goes depends on its version."""
 
@@ -20,10 +22,12 @@ class BrokenBodyError(Exception):
 def decode(body: bytes) -> Any:
     """Return the value of a JSON body.
 
-    NaN and Infinity are refused, as are bodies nested too deep to read. A lone surrogate (half of an emoji cut
-    in two) stays in its text for the caller to mend. An integer of any size stays exact; one of over 4000 digits
-    comes as a text. Raises BrokenBodyError.
+    NaN and Infinity are refused, as are bodies nested too deep to read and those of millions of values. A lone
+    surrogate (half of an emoji cut in two) stays in its text for the caller to mend. An integer of any size stays
+    exact; one of over 4000 digits comes as a text. Raises BrokenBodyError.
     """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > _MAX_PARTS:
+        raise BrokenBodyError("of more values than any page has")
     # To look for nineteen digits in this way takes a tenth of what a regular expression does.
     if _LONG_NUMBER not in body.translate(_DIGITS_TO_ZERO):
         # orjson is an order faster, but turns integers beyond 64 bits into floats and refuses lone surrogates.

@@ -114,6 +114,21 @@ def test_the_journal_is_found_beside_a_folder_that_is_named_by_its_url(account: 
     assert f"No journal was looked at, since there is none in {elsewhere / 'journal'}" in said
 
 
+def test_a_chat_that_linq_lists_no_more_is_found_by_its_name(account: Account) -> None:
+    theirs = "+12125550177"
+    chat = account.world.add_chat([theirs])
+    account.world.send(chat.id, "dear canary", sent_at=OLD)
+    account.sync()
+    account.world.remove_chat(chat.id)
+    account.sync()
+    assert account.warehouse.query(f"select count(*) from chat_handles where chat_id = {chat.id}") == [(0,)]
+    done = account.forget("--phone-number", "(212) 555-0177", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    counts = json.loads(done.stdout)["tables"]
+    assert (counts["chats"], counts["messages"]) == (1, 1)
+    assert account.warehouse.query(f"select id from messages where chat_id = {chat.id}") == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, KEY], ids=["own key", "redact_key"])
 def test_a_forgotten_person_is_in_no_file_and_no_sync_brings_them_back(

@@ -112,6 +112,14 @@ def test_a_value_is_kept_only_where_it_is_what_its_field_holds(field: str, value
     assert redactor().data("a.b", {field: value}) == {field: kept}
 
 
+@pytest.mark.parametrize("code", ["555-000-1111", "+1-555-000-1111", "5.5.5.0.0.0.1", "1 (555) 0001111"])
+def test_a_number_is_no_code_however_it_is_spelled(code: str) -> None:
+    assert redactor().code(code) == "redacted"
+    assert redactor().data("a.b", {f"p_{code}": 1, "service": code}) == {"service": "redacted"}
+    for kept in ("v2", "2025-05-21", "2.13.0", "message.received", "audio/x-caf; codecs=opus"):
+        assert redactor().code(kept) == kept
+
+
 def test_names_of_fields_that_may_be_values_are_left_out() -> None:
     odd = {"+12125550199": 1, "a private text": 1, "n2125550199": 1, "": 1, "x" * 65: 1, "caf\u00e9": 1, "fine_1": 1}
     assert redactor().data("a.b", odd) == {"fine_1": 1}

@@ -72,6 +72,13 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
         decode(body)
 
 
+def test_a_small_body_that_unpacks_to_millions_of_values_is_refused() -> None:
+    for value in (b"[]", b"{}", b"1"):
+        with pytest.raises(BrokenBodyError, match="more values than any page has"):
+            decode(b"[" + (value + b",") * 2_000_000 + value + b"]")
+    assert decode(b'{"text": "' + b"a, b, " * 100_000 + b'"}')
+
+
 @pytest.mark.parametrize("body", [b"", b" ", b"\r\n"])
 def test_nothing_is_called_empty(body: bytes) -> None:
     with pytest.raises(BrokenBodyError, match="empty"):

@@ -1,5 +1,6 @@
 """Takes people out of what receivers keep: journal and Parquet files. Each step can be killed and run again."""
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from linq_source.webhook.event_rows import GONE, kept_of, without_forgotten
 from linq_source.webhook.journal import LOCK_NAME
 from linq_source.webhook.parquet import as_parquet
 from linq_source.webhook.targets import LocalFolder, open_target, place_of
+
+_LIKE_NUMBERS = re.compile(r"\+?\d[\d ().-]{5,22}\d")
 
 
 @contextmanager
@@ -87,7 +90,8 @@ def _forget_bodies(
         try:
             is_theirs = forgotten.is_in(decode(body))
         except BrokenBodyError:
-            is_theirs = forgotten.is_in(body.decode("utf-8", "replace").split())
+            text = body.decode("utf-8", "replace")
+            is_theirs = forgotten.is_in(re.findall(r"[^\s\"',:;{}\[\]<>]+", text) + _LIKE_NUMBERS.findall(text))
         if is_theirs:
             counts[f"{table} removed"] += 1
             if not is_dry:
