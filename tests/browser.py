@@ -66,12 +66,13 @@ def report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, bool]
     """Write the report of a database, once for all tests that read the same."""
 
     @cache
-    def write(database: Path, show_identities: bool) -> Path:
+    def written(database: Path, show_identities: bool, changed_at: int) -> Path:
+        del changed_at  # another test's database may have had the same name
         output = tmp_path_factory.mktemp("report") / "report.html"
         write_report(database, output, show_identities=show_identities)
         return output
 
-    return write
+    return lambda database, show_identities: written(database, show_identities, database.stat().st_mtime_ns)
 
 
 @pytest.fixture
