@@ -115,6 +115,6 @@ class Context:
             return True
         self.skip(
             f"{table.name}: Linq no longer lists {count} of {known} rows; so many are marked as deleted only "
-            "when --allow-mass-delete says that it is meant"
+            "when --allow-mass-delete says that it is meant (or is this the database of another account?)"
         )
         return False

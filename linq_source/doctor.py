@@ -156,8 +156,15 @@ def _stored(memory: Memory) -> Iterator[Finding]:
         return
     counts = {table.name: memory.live_count(table) for table in (PHONE_NUMBERS, CHATS, MESSAGES, CONTACTS)}
     held = ", ".join(_counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
+    if not counts[PHONE_NUMBERS.name]:
+        yield Finding(
+            "destination", False, f"It can be reached, and holds {held}: no sync has come to its end yet.",
+            "Run a sync, and see what it says.",
+        )  # fmt: skip
+        return
     yield Finding("destination", True, f"It can be reached, and holds {held}.")
     yield _pending(memory)
+    yield _whole(memory)
     rejected = memory.rows(REJECTED_ROWS, f"coalesce(reason, '') <> '{FORGOTTEN_REASON}'").num_rows
     if rejected:
         yield Finding(
@@ -177,7 +184,7 @@ def _pending(memory: Memory) -> Finding:
     newest = max((cursor.synced_at for cursor in cursors.values() if cursor.synced_at), default=None)
     waiting = [f"not read to its end: {_counted(unread, 'chat')}"] * bool(unread)
     waiting += [f"marked by events and not read since: {_counted(marked, 'chat')}"] * bool(marked)
-    last = f"A chat was last read at {newest:%Y-%m-%d %H:%M} UTC" if newest else "No chat was read yet"
+    last = f"The newest read of a chat was at {newest:%Y-%m-%d %H:%M} UTC" if newest else "No chat was read yet"
     if waiting:
         return Finding("pending work", False, f"{last}; {', '.join(waiting)}.", "Run a sync: it goes on from there.")
     if newest and datetime.now(UTC) - newest > STALE:
@@ -185,7 +192,21 @@ def _pending(memory: Memory) -> Finding:
             "pending work", False, f"{last}; each is due every {settings.RECHECK_HOURS:g} hours.",
             "See whether the scheduler still starts syncs.",
         )  # fmt: skip
-    return Finding("pending work", True, f"{last}; nothing waits.")
+    return Finding("pending work", True, f"{last}; no chat waits.")
+
+
+def _whole(memory: Memory) -> Finding:
+    stored, rejected = memory.counts(MESSAGES, "chat_id"), memory.rejected_messages()
+    read = [cursor for cursor in memory.chat_syncs().values() if cursor.listing_hash]
+    differing = sum(
+        cursor.listed_count != stored.get(cursor.chat_id, 0) + rejected.get(cursor.chat_id, 0) for cursor in read
+    )
+    if differing:
+        return Finding(
+            "counts", False, f"Of {_counted(differing, 'chat')} other messages are stored than Linq has listed.",
+            "Compare with Linq: pipelines/audit.py, with --repair to have them read whole by the next sync.",
+        )  # fmt: skip
+    return Finding("counts", True, "Of every chat as many messages are stored as Linq has listed.")
 
 
 def _counted(count: int, what: str) -> str:

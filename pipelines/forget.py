@@ -16,6 +16,9 @@ from linq_source.cli import Parser, database_path, run_command
 if TYPE_CHECKING:
     from linq_source.forget import Removed
 
+SHORTEST_NUMBER = 5
+"""Digits: of short codes."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
@@ -24,13 +27,18 @@ def main(arguments: Sequence[str]) -> int:
     # Imported late, so that --help and wrong options answer at once.
     from linq_source.errors import ConfigurationError
     from linq_source.forget import forget
-    from linq_source.redact import configured
+    from linq_source.redact import PREFIX, configured
     from linq_source.webhook.store import FILE_NAME
     from linq_source.webhook.targets import journal_of, open_target
 
     identifiers = [text.strip() for text in (*options.phone_number, *options.email)]
     if not (identifiers or options.contact_id is not None) or not all(identifiers):
         raise ConfigurationError("Say who is to be forgotten: with --phone-number, --email or --contact-id.")
+    plain = [text for text in options.phone_number if not text.strip().startswith(PREFIX)]
+    if any(sum(map(str.isdigit, text)) < SHORTEST_NUMBER for text in plain):
+        raise ConfigurationError("--phone-number: this is no number that anyone could have.")
+    if any("@" not in text and not text.strip().startswith(PREFIX) for text in options.email):
+        raise ConfigurationError("--email: this is no address that anyone could have.")
     database = database_path(options.database)
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database.")
@@ -56,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(removed.as_json()))
         return removed.exit_code
     say(removed, database)
+    if not (removed.tables or removed.journal or removed.files):
+        print("Nothing of them was found: check the spelling, and whether this is their database.")
     if beside and not journals:
         print(f"No journal was looked at, since there is none in {beside}: name a receiver's with --journal.")
     return removed.exit_code

@@ -84,6 +84,22 @@ def test_what_waits_is_counted(known: Known, warehouse: Warehouse, examined: Any
     assert findings["subscriptions"]["sentence"] == "1 webhook subscription, active."
 
 
+def test_messages_that_are_missing_are_told_of(known: Known, warehouse: Warehouse, examined: Any) -> None:
+    _, linq = known()
+    warehouse.execute("delete from messages where id in (select id from messages order by id limit 3)")
+    code, findings = examined(linq)
+    assert (code, to_do(findings)) == (3, {"counts"})
+    assert "audit.py" in findings["counts"]["advice"]
+
+
+def test_tables_of_a_sync_that_failed_are_not_called_well(serve: Serve, warehouse: Warehouse, examined: Any) -> None:
+    linq = serve(small_world())
+    assert warehouse.sync(linq, integration_token="wrong").exit_code == 2
+    code, findings = examined(linq)
+    assert (code, to_do(findings)) == (3, {"destination"})
+    assert "no sync has come to its end yet" in findings["destination"]["sentence"]
+
+
 def test_a_scheduler_that_stopped_is_noticed(known: Known, warehouse: Warehouse, examined: Any) -> None:
     _, linq = known()
     warehouse.execute("update chat_syncs set synced_at = synced_at - interval 3 days")

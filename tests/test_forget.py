@@ -225,6 +225,7 @@ def test_it_waits_for_nobody_and_takes_nothing_from_under_another(account: Accou
         assert done.stderr.startswith("A receiver is at work")
         assert receiver.terminate() == 0
     assert "linq.duckdb" in account.held()
+    assert "Nothing of them was found" in account.forget("--phone-number", "+19995550000", "--dry-run").stdout
     others = account.forget("--phone-number", "+19995550000", "--json")
     assert (others.returncode, json.loads(others.stdout)["tables"]) == (0, {})
     assert len(parquet_rows(account.folder / "events")) == len(
@@ -255,6 +256,9 @@ def test_our_own_numbers_are_not_forgotten_nor_is_anybody_looked_for_with_anothe
     [
         ((), "Say who is to be forgotten"),
         (("--phone-number", " "), "Say who is to be forgotten"),
+        (("--phone-number", "hello"), "--phone-number: this is no number"),
+        (("--phone-number", "12"), "--phone-number: this is no number"),
+        (("--email", "nobody"), "--email: this is no address"),
         (("--email", "a@b.c"), "There is no database"),
         (("--contact-id", "x"), "Argument --contact-id"),
     ],

@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         deliveries.start()
         sys.stdout.write(
-            f"Linq simulator at {simulator.base_url}, until Ctrl-C. In another terminal: "
+            f"Linq simulator at {simulator.base_url}, until Ctrl-C. It is a new account: sync it into a new "
+            "--database. In another terminal: "
             f"export SOURCES__LINQ__BASE_URL={simulator.base_url} "
             f"SOURCES__LINQ__INTEGRATION_TOKEN={options.token}\n"
         )
