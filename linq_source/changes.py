@@ -15,15 +15,14 @@ from linq_source.times import AnyArray
 from linq_source.values import to_json
 
 
-def changed_rows(new: pa.Table, stored: pa.Table, table: Table, *, ignored: Sequence[str] = ()) -> pa.Table:
+def changed_rows(new: pa.Table, stored: pa.Table, table: Table) -> pa.Table:
     """Return the rows of `new` that are not stored, or stored with another value in some column.
 
-    A column that only `stored` has (a field Linq dropped) counts as null in `new`. `ignored` columns do not
-    count as a difference.
+    A column that only `stored` has (a field Linq dropped) counts as null in `new`.
     """
     if not stored.num_rows or not new.num_rows:
         return new
-    compared = [name for name in _all_names(new, stored) if name not in table.key and name not in ignored]
+    compared = [name for name in _all_names(new, stored) if name not in table.key]
     new, stored = _with_columns(new, compared, stored.schema), _with_columns(stored, compared, new.schema)
     json = _json_names(new) | _json_names(stored)
     one, other = _comparable(new, json), _comparable(stored, json)

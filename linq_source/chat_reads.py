@@ -127,7 +127,7 @@ class ChatReads:
             if judgement.verdict is Verdict.SETTLED:
                 rows.append(self._cursor(part, judgement, newest, stored))
             elif judgement.verdict is Verdict.RECOUNT and stream and stream.newest:
-                # It grew while it was read: the next sync goes on at its end.
+                # It changed while it was read: the next sync goes on at its end.
                 rows.append(self._cursors.of_stream(stream))
         changes = self._changes(batch, stored)
         self._yielded.update(part.read.chat_id for part in kept)

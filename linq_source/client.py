@@ -100,7 +100,7 @@ class LinqClient:
                         what = "could not be used" if again.status else "did not arrive"
                         raise UnavailableError(
                             f"Linq's answer to GET {path} {what} after {failures} attempts: {again.reason}. "
-                            "Nothing of it was stored; try again later.",
+                            "Try again later.",
                             path=path,
                             status=again.status,
                         ) from None

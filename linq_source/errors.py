@@ -64,7 +64,7 @@ class UnavailableError(ApiError):
 
 
 class UnprovenListError(UnavailableError):
-    """The pages of a list never agreed with each other, pass after pass."""
+    """A list has no end: its total keeps growing while it is read."""
 
 
 class DestinationError(LinqError):

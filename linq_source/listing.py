@@ -14,7 +14,7 @@ from linq_source.values import integer_or_none, to_json
 
 
 async def phone_numbers(client: LinqClient) -> Listed:
-    """All numbers of the organisation; the list has no pages and no totals, so an empty one is asked twice."""
+    """All numbers of the organisation; the list has no pages and no totals that would prove it."""
     return await _unpaged(client, settings.PHONE_NUMBERS, "phone_numbers")
 
 

@@ -141,8 +141,7 @@ class Walk:
                     most = most or 2 * expected + 100
                 if most and expected > most:
                     raise UnprovenListError(
-                        f"GET {self._path} never ends: its total keeps growing while it is read. "
-                        "Nothing of it was stored; try again later.",
+                        f"GET {self._path} never ends: its total keeps growing while it is read. Try again later.",
                         path=self._path,
                     )
                 while asked < expected and len(ahead) < self._client.limits.concurrency:

@@ -164,10 +164,7 @@ class Shaper:
         parents = [rows[index] for index in kept]
         chats_of_parents = [chat_ids[index] for index in kept]
         batch = {MESSAGES.name: messages}
-        for table, parent_key in (
-            (MESSAGE_REACTIONS, "chat_message_id"),
-            (MESSAGE_ATTACHMENTS, "message_id"),
-        ):
+        for table, parent_key in CHILDREN:
             key = table.name.removeprefix("message_")
             children, of_parent = self._children(table, key, parents, ids, chats_of_parents)
             shaped, _ = self.shape(

@@ -54,10 +54,6 @@ class Table:
         metadata = {"json": "yes"} if column.is_json else None
         return pa.field(column.name, column.type, nullable=column.name not in self.key, metadata=metadata)
 
-    def column(self, name: str) -> Column:
-        """One column by name."""
-        return next(column for column in self.columns if column.name == name)
-
 
 def _api(name: str, kind: pa.DataType, description: str, source: str = "", *, is_json: bool = False) -> Column:
     return Column(name, kind, description, source or name, is_json)

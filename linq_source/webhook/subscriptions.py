@@ -206,7 +206,6 @@ def ensure(
     events: Sequence[str] = (),
     secret: str | None = None,
     sets_secret: bool = False,
-    make_secret: Callable[[], str] = lambda: random_secrets.token_urlsafe(32),
 ) -> Result:
     """Have exactly one subscription deliver to `url`, signed; what is right already is left alone.
 
@@ -215,14 +214,14 @@ def ensure(
     """
     found = of_url(client.list(), url)
     if not found:
-        return _create(client, url, events or EVENT_TYPES, secret, make_secret)
+        return _create(client, url, events or EVENT_TYPES, secret)
     keep, *others = sorted(found, key=lambda each: (not each.has_secret, not each.is_active, each.id))
     wanted = tuple(sorted(events or {event for each in found for event in each.events} or EVENT_TYPES))
     result = Result(keep.id)
     needs_secret = sets_secret or not keep.has_secret
     wrong = _differences(keep, wanted)
     if wrong or needs_secret:
-        given = (secret or make_secret()) if needs_secret else None
+        given = (secret or _new_secret()) if needs_secret else None
         client.update(keep.id, url=url, events=wanted, secret=given)
         result.secret = given if not secret else None
         wrong += ["gave it the secret of the configuration" if secret else "gave it a new secret"] * needs_secret
@@ -242,10 +241,12 @@ def remove(client: SubscriptionsClient, *, url: str) -> Result:
     return result
 
 
-def _create(
-    client: SubscriptionsClient, url: str, events: Sequence[str], secret: str | None, make_secret: Callable[[], str]
-) -> Result:
-    given = secret or make_secret()
+def _new_secret() -> str:
+    return random_secrets.token_urlsafe(32)
+
+
+def _create(client: SubscriptionsClient, url: str, events: Sequence[str], secret: str | None) -> Result:
+    given = secret or _new_secret()
     failure: ApiError | None = None
     try:
         client.create(url=url, events=sorted(events), secret=given)
