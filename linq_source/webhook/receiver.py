@@ -24,6 +24,7 @@ from linq_source.webhook.targets import ObjectStore, journal_of, open_target
 
 SECRET_SETTING = "SOURCES__LINQ__WEBHOOK_SECRET"  # noqa: S105  # a setting's name, not a secret
 SHORT_SECRET = 16
+LARGEST_BODY = 16 * 1024 * 1024
 
 _REQUESTS_END_SECONDS = 5.0
 _ROLL_END_SECONDS = 3.0
@@ -88,6 +89,8 @@ class Receiver:
 
     def __init__(self, settings: ReceiverSettings) -> None:
         _check_secrets(settings)
+        if settings.max_body_bytes > LARGEST_BODY:
+            raise ConfigurationError(f"--max-body-bytes: at most {LARGEST_BODY}, which the journal has room for.")
         self._settings = settings
         self._target = open_target(settings.directory)
         self.journal = Journal(settings.journal or journal_of(self._target))

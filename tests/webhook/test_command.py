@@ -65,6 +65,8 @@ def test_options_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         assert "--port" in refused("--port", port, cwd=tmp_path, secret=SECRET)
     assert "--host" in refused("--host", "no-such-host.invalid", cwd=tmp_path, secret=SECRET)
+    said = refused("--max-body-bytes", "16777217", cwd=tmp_path, secret="a secret of this test")
+    assert "--max-body-bytes: at most 16777216" in said
     assert "--flush-seconds: must be more than 0" in refused("--flush-seconds", "0", cwd=tmp_path)
     assert "--port: must be from 0 to 65535" in refused("--port", "80000", cwd=tmp_path)
 
