@@ -281,7 +281,7 @@ def _rows(tables: duckdb.DuckDBPyConnection, table: str, *columns: str, where: s
     if table not in _present(tables):
         return []
     found: list[dict[str, Any]] = (
-        tables.execute(f'select {", ".join(columns)} from "{table}" where {where}').to_arrow_table().to_pylist()
+        tables.sql(f'select {", ".join(columns)} from "{table}" where {where}').to_arrow_table().to_pylist()
     )
     return found
 
