@@ -141,7 +141,7 @@ def query_command(database: Path, query: str) -> str:
     """Return a line to paste that shows what a query finds, run by the interpreter that runs now."""
     python, here = Path(sys.executable), Path.cwd()
     shown = python.relative_to(here) if python.is_relative_to(here) else python
-    return f"""{shown} -c "import duckdb; print(duckdb.connect('{database}').sql('{query}'))\""""
+    return f"""{shown} -c "import duckdb; db = duckdb.connect('{database}'); print(db.sql('{query}'))\""""
 
 
 def _number(text: str, kind: type[int] | type[float]) -> Any:
