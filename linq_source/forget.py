@@ -23,7 +23,7 @@ from linq_source.event_tables import ALL_TABLES
 from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, name_of_key, recall
 from linq_source.process import fresh_folder, locked
 from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of
-from linq_source.sql_text import literal, quoted_name
+from linq_source.sql_text import is_one_of, quoted_name
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.webhook.event_rows import GONE, kept_of
 from linq_source.webhook.forget_events import forget_in_files, forget_in_journal, journal_held
@@ -171,13 +171,13 @@ def _find(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten) -> Ids:
     ]
     handle_ids, chats = {row["id"] for row in handles}, {row["chat_id"] for row in handles}
     senders = [row["sent_from"] for row in _rows(tables, "messages", "distinct sent_from") if knows(row["sent_from"])]
-    sent = _rows(tables, "messages", "id", "chat_id", where=_in("sent_from", senders))
-    sent += _rows(tables, "messages", "id", "chat_id", where=_in("chat_handle_id", handle_ids))
+    sent = _rows(tables, "messages", "id", "chat_id", where=is_one_of("sent_from", senders))
+    sent += _rows(tables, "messages", "id", "chat_id", where=is_one_of("chat_handle_id", handle_ids))
     chats |= {row["chat_id"] for row in sent}
     # A chat that is named like a number is one with that number; one that Linq no longer lists has no handles left.
     chats |= {row["id"] for row in listed if knows(row["display_name"])} - groups
     forgotten.chats |= chats - groups
-    in_chats = _rows(tables, "messages", "id", where=_in("chat_id", forgotten.chats))
+    in_chats = _rows(tables, "messages", "id", where=is_one_of("chat_id", forgotten.chats))
     in_groups = {row["id"] for row in sent if row["chat_id"] in groups}
     forgotten.messages |= in_groups
     reactions = _rows(tables, "message_reactions", "id", "from_phone")
@@ -284,12 +284,6 @@ def _rows(tables: duckdb.DuckDBPyConnection, table: str, *columns: str, where: s
         tables.sql(f'select {", ".join(columns)} from "{table}" where {where}').to_arrow_table().to_pylist()
     )
     return found
-
-
-def _in(column: str, keys: Iterable[Any]) -> str:
-    """Return a condition; texts as DuckDB's literals."""
-    literals = (literal(key, "duckdb") if isinstance(key, str) else str(int(key)) for key in keys)
-    return f"{column} in ({listed})" if (listed := ", ".join(literals)) else "false"
 
 
 def _tells_of(text: str, forgotten: Forgotten) -> bool:

@@ -10,6 +10,7 @@ from linq_source.client import LinqClient
 from linq_source.forgotten import is_forgotten
 from linq_source.pages import Listed, read_list, read_rows
 from linq_source.plan import Listing
+from linq_source.strict_json import BrokenBodyError
 from linq_source.values import integer_or_none, to_json
 
 
@@ -52,3 +53,11 @@ def listing_hash(row: dict[str, Any]) -> str:
     except TypeError:
         text = (to_json(row) or "").encode()
     return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+def read_chat(body: Any) -> Listing:
+    """Return the listing in the answer for one chat; raises BrokenBodyError where it holds none."""
+    found = listing_of(body.get("data") if isinstance(body, dict) else None)
+    if found is None:
+        raise BrokenBodyError("an answer without its chat")
+    return found

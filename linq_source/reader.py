@@ -18,10 +18,9 @@ from linq_source import settings
 from linq_source.client import LinqClient
 from linq_source.errors import LinqError
 from linq_source.limits import Counters
-from linq_source.listing import listing_of
+from linq_source.listing import read_chat
 from linq_source.pages import MAX_PASSES, Params, Tally, Walk, identity, read_list
-from linq_source.plan import ChatRead, Listing, whole_instead, windows
-from linq_source.strict_json import BrokenBodyError
+from linq_source.plan import ChatRead, whole_instead, windows
 from linq_source.times import to_query
 
 T = TypeVar("T")
@@ -276,7 +275,7 @@ class Reader:
     async def _recount(self, part: ChatPart, known: int) -> None:
         read = part.read
         try:
-            listing = await self._client.get(settings.chat_path(read.chat_id), read=_read_chat)
+            listing = await self._client.get(settings.chat_path(read.chat_id), read=read_chat)
         except LinqError as error:
             await self._hand_over(ChatPart(read, [], error=error))
             return
@@ -294,11 +293,3 @@ def _params(after: datetime | None, before: datetime | None) -> Params:
     if before:
         params["before"] = to_query(before)
     return params
-
-
-def _read_chat(body: Any) -> Listing:
-    data = body.get("data") if isinstance(body, dict) else None
-    listing = listing_of(data)
-    if listing is None:
-        raise BrokenBodyError("an answer without its chat")
-    return listing

@@ -1,5 +1,8 @@
 """Texts of SQL: values and names from elsewhere, such that nothing in them is read as SQL. Pure functions."""
 
+from collections.abc import Iterable
+from typing import Any
+
 
 def literal(text: str, dialect: str | None = None) -> str:
     """Return a text as a literal of a dialect (sqlglot's name of it); None for standard SQL."""
@@ -15,3 +18,9 @@ def literal(text: str, dialect: str | None = None) -> str:
 def quoted_name(name: str) -> str:
     """Return the name of a table or column of DuckDB's as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def is_one_of(column: str, keys: Iterable[Any]) -> str:
+    """Return a condition of DuckDB's: a column is one of some texts or integers."""
+    literals = (literal(key, "duckdb") if isinstance(key, str) else str(int(key)) for key in keys)
+    return f"{column} in ({listed})" if (listed := ", ".join(literals)) else "false"
