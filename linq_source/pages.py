@@ -36,6 +36,9 @@ class Page:
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The identity of each row."""
+        found = [row.get("id") if isinstance(row, dict) else None for row in self.rows]
+        if set(map(type, found)) <= {int}:  # as in nearly every page
+            return tuple(map(str, found))
         return tuple(map(identity, self.rows))
 
 

@@ -1,8 +1,10 @@
 """From the rows of a page to Arrow tables: pure functions. A row that does not fit is set aside, not lost."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.compute as pc
 
 from linq_source.changes import integers
 from linq_source.extras import ExtraColumns
-from linq_source.forgotten import is_forgotten
+from linq_source.forgotten import MARK, is_forgotten
 from linq_source.tables import (
     CHAT_HANDLES,
     CHAT_PHONE_NUMBERS,
@@ -88,17 +90,20 @@ class Shaper:
         that they came with, one per row. `nested` names the fields that have a table of their own.
         """
         added = added or {}
-        bad: dict[int, str] = {i: "not an object" for i, row in enumerate(rows) if not isinstance(row, dict)}
-        bad |= {i: FORGOTTEN_REASON for i, row in enumerate(rows) if is_forgotten(row)}
-        objects: list[dict[str, Any]] = [row if i not in bad else {} for i, row in enumerate(rows)]
+        bad: dict[int, str] = {}
+        if set(map(type, rows)) - {dict}:
+            bad = {i: "not an object" for i, row in enumerate(rows) if not isinstance(row, dict)}
+        objects: list[dict[str, Any]] = [{} if i in bad else row for i, row in enumerate(rows)] if bad else list(rows)
+        names = set().union(*objects)
+        if MARK in names:
+            bad |= {i: FORGOTTEN_REASON for i, row in enumerate(rows) if is_forgotten(row)}
+            objects = [{} if i in bad else row for i, row in enumerate(objects)]
         fields, arrays = [], []
+        read = _read({column.source.partition(".")[0] for column in table.columns if column.source}, objects)
         for column in table.columns:
-            values = _values(column, objects, bad) if column.source else added.get(column.name)
-            converted = to_column(
-                list(values) if values is not None else [None] * len(rows),
-                column.type,
-                is_json=column.is_json,
-            )
+            values = _values(column, read, bad) if column.source else added.get(column.name)
+            values = [None] * len(rows) if values is None else values
+            converted = to_column(values, column.type, is_json=column.is_json)
             self.misfits.unread_times += converted.unread_times
             for index, reason in converted.misfits.items():
                 bad.setdefault(index, f"{column.source or column.name}: {reason}")
@@ -108,7 +113,7 @@ class Shaper:
                     bad.setdefault(position, f"{column.source or column.name}: missing")
             fields.append(table.field(column))
             arrays.append(converted.array)
-        for extra_field, array in self._extras.columns(table, _unknown(table, objects, nested)):
+        for extra_field, array in self._extras.columns(table, _unknown(table, objects, names, nested)):
             fields.append(extra_field)
             arrays.append(array)
         for index in sorted(bad):
@@ -182,8 +187,9 @@ class Shaper:
         """Return all children of `parents`, and for each the position of its parent."""
         children: list[Any] = []
         positions: list[int] = []
-        for position, parent in enumerate(parents):
-            found = parent.get(key)
+        for position, found in enumerate([parent.get(key) for parent in parents]):
+            if not found and isinstance(found, list):  # as nearly all are
+                continue
             if isinstance(found, list):
                 children += found
                 positions += [position] * len(found)
@@ -218,30 +224,41 @@ def spellings(numbers: Iterable[str]) -> list[str]:
 _PARENT_IDS = frozenset({"chat_id", "chat_message_id", "message_id"})
 
 
-def _values(column: Column, rows: list[dict[str, Any]], bad: dict[int, str]) -> list[Any]:
+def _read(names: Set[str], rows: list[dict[str, Any]]) -> Mapping[str, Sequence[Any]]:
+    """Return some fields of all rows, by name; None where a row lacks one."""
+    if rows and len(names) > 1:
+        # Row by row, since each is far from the cache: it was made by another thread.
+        with suppress(KeyError):
+            return dict(zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _values(column: Column, read: Mapping[str, Sequence[Any]], bad: dict[int, str]) -> Sequence[Any]:
     parent, _, child = column.source.partition(".")
     if not child:
-        return [row.get(parent) for row in rows]
+        return read[parent]
     values = []
-    for index, row in enumerate(rows):
-        found = row.get(parent)
+    for index, found in enumerate(read[parent]):
         if found is not None and not isinstance(found, dict):
             bad.setdefault(index, f"{parent}: not an object")
         values.append(found.get(child) if isinstance(found, dict) else None)
     return values
 
 
-def _unknown(table: Table, rows: list[dict[str, Any]], nested: frozenset[str]) -> dict[str, list[Any]]:
-    """Return the fields that no column of `table` reads, flattened where their object has columns of its own."""
+def _unknown(
+    table: Table, rows: list[dict[str, Any]], names: Set[str], nested: frozenset[str]
+) -> dict[str, list[Any]]:
+    """Return the fields that no column of `table` reads, flattened where their object has columns of its own.
+
+    `names` are those of all fields of all rows.
+    """
     sources = {column.source for column in table.columns if column.source}
     parents = {source.partition(".")[0] for source in sources if "." in source}
     # A child may name its parent, which has a column that we fill; anywhere else such a field is news.
     known = sources | parents | nested | (_PARENT_IDS & {column.name for column in table.columns})
-    found: dict[str, list[Any]] = {}
-    for index, row in enumerate(rows):
-        for key in row.keys() - known:
-            found.setdefault(key, [None] * len(rows))[index] = row[key]
-        for parent in parents:
+    found: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in names - known}
+    for parent in parents:
+        for index, row in enumerate(rows):
             if isinstance(inner := row.get(parent), dict):
                 for key in inner:
                     if f"{parent}.{key}" not in sources:

@@ -1,6 +1,7 @@
 """The one parser of times: every spelling that Linq is known to use, to UTC."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
@@ -55,7 +56,7 @@ def _zone(text: str | None) -> timezone:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-def parse_times(values: list[object]) -> tuple[AnyArray, int]:
+def parse_times(values: Sequence[object]) -> tuple[AnyArray, int]:
     """Return `values` as an Arrow array of UTC timestamps, and how many could not be read (they are null)."""
     try:
         # Arrow reads ISO with a zone some thirty times faster than we do, and refuses all else.

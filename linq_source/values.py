@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ class Converted:
     unread_times: int = 0
 
 
-def to_column(values: list[Any], kind: pa.DataType, *, is_json: bool = False) -> Converted:
+def to_column(values: Sequence[Any], kind: pa.DataType, *, is_json: bool = False) -> Converted:
     """Return `values` as one Arrow column of type `kind`; misfits are null in it."""
     if is_json:
         return Converted(pa.array([to_json(value) for value in values], type=TEXT))
@@ -49,7 +49,7 @@ def to_column(values: list[Any], kind: pa.DataType, *, is_json: bool = False) ->
     return _one_by_one(values, kind)
 
 
-def _from_digits(values: list[Any]) -> "AnyArray | None":
+def _from_digits(values: Sequence[Any]) -> "AnyArray | None":
     """Return texts of digits as integers, as `to_integer` would in ten times as long; None where one is not that."""
     try:
         array = pa.array(values, type=TEXT)
@@ -60,7 +60,7 @@ def _from_digits(values: list[Any]) -> "AnyArray | None":
     return array.cast(INTEGER) if are_digits.as_py() is not False else None
 
 
-def _one_by_one(values: list[Any], kind: pa.DataType) -> Converted:
+def _one_by_one(values: Sequence[Any], kind: pa.DataType) -> Converted:
     convert = _CONVERTERS[kind]
     converted: list[Any] = []
     misfits: dict[int, str] = {}

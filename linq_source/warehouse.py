@@ -22,7 +22,8 @@ from linq_source.strategies import strategy_of
 def database_target(path: Path, **how: Any) -> Target:
     """Return a DuckDB file as a target, without opening it; `how` are further fields."""
     return Target(
-        destination=dlt.destinations.duckdb(str(path)),
+        # By its field: a text might be a URL to dlt, which has SQLAlchemy read it where that is installed.
+        destination=dlt.destinations.duckdb({"database": str(path)}),
         lock_path=lock_path(path),
         hold=lambda: held_database(path),
         after_commit=lambda: shorten_log(path),

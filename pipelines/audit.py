@@ -24,14 +24,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--repair", action="store_true", help="have the next sync read the chats that differ whole")
     options = parser.parse_args(arguments)
 
-    import dlt
-
     from linq_source.audit import audit
     from linq_source.database import check_database, lock_path
     from linq_source.errors import ConfigurationError
     from linq_source.process import locked
     from linq_source.redact import configured
     from linq_source.source import configured_sync
+    from linq_source.warehouse import database_target
 
     database = database_path(options.database)
     if not database.is_file():
@@ -39,9 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     client = configured_sync().reader.make_client
     with locked(lock_path(database)):
         check_database(database)
-        findings = audit(
-            client, dlt.destinations.duckdb(str(database)), repair=options.repair, redact_key=configured()[1]
-        )
+        destination = database_target(database).destination
+        findings = audit(client, destination, repair=options.repair, redact_key=configured()[1])
     if options.json:
         print(json.dumps(findings.as_json()))
         return findings.exit_code

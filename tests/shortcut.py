@@ -96,7 +96,7 @@ def load_without_dlt(
     work: Sync | EventLoader, target: Target, folder: Path, loads: list[str], make_source: Callable[[], Any]
 ) -> None:
     """Take the place of the runner's `load`: the rows are merged into the file of a Warehouse."""
-    path = target.destination.config_params["credentials"]
+    path = target.destination.config_params["credentials"]["database"]
     try:
         with duckdb.connect(path) as connection:
             Merger(connection).load(work, loads, commit_every=target.commit_every)
