@@ -5,15 +5,12 @@ import logging
 import time
 from collections import Counter
 from contextlib import suppress
-from email.utils import formatdate
 from enum import Enum, auto
-from functools import lru_cache
-from http import HTTPStatus
 from typing import Protocol
 
 import h11
 
-from linq_source.webhook.http_messages import BUSY, Application, Head, HttpLimits, Response
+from linq_source.webhook.http_messages import BUSY, Application, Head, HttpLimits, Response, head_of
 
 log = logging.getLogger("linq_source.webhook")
 
@@ -60,7 +57,7 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.head_bytes)
+        self._http = self._reader()
         self._state = _State.IDLE
         self._head: Head | None = None
         self._body = bytearray()
@@ -235,14 +232,20 @@ class Connection(asyncio.Protocol):
         if self._state is not _State.ANSWERING or number != self._request:
             return  # The client has gone, or was told that we are busy.
         self._release()
-        self._send(response)
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        # Not DONE where the client asked for that, speaks HTTP/1.0, or would switch to another protocol.
+        is_last = self._http.their_state is not h11.DONE or response.status >= 400 or self._server.is_draining
+        self._send(response, is_last=is_last)
+        if is_last:
             self._close()
-            return
-        self._http.start_next_cycle()
-        self._head = None
-        limits = self._server.limits
-        if self._http.trailing_data[0]:
+        else:
+            self._next()
+
+    def _next(self) -> None:
+        """Read the next request, of which some may have come already."""
+        more, limits = self._http.trailing_data[0], self._server.limits
+        self._http, self._head = self._reader(), None
+        if more:
+            self._http.receive_data(more)
             self._await(_State.READING, limits.request_seconds)
             self._go_on()
         elif self._is_last:
@@ -251,10 +254,14 @@ class Connection(asyncio.Protocol):
             self._await(_State.IDLE, limits.idle_seconds)
             self._transport.resume_reading()
 
+    def _reader(self) -> h11.Connection:
+        """Return what reads one request. It is not told of the answer, which is ours alone and takes h11 as long."""
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=self._server.limits.head_bytes)
+
     def _refuse(self, response: Response) -> None:
         """Answer without having read all; what still comes is thrown away for a moment, so that this arrives."""
         self._release()
-        self._send(response)
+        self._send(response, is_last=True)
         if self._transport.is_closing():
             self._state = _State.CLOSED
             return
@@ -268,26 +275,8 @@ class Connection(asyncio.Protocol):
         self._await(_State.LINGERING, _LINGER_SECONDS)
         self._transport.close()
 
-    def _send(self, response: Response) -> None:
+    def _send(self, response: Response, *, is_last: bool) -> None:
         self._server.statuses[response.status] += 1
-        headers = {
-            "Date": _date(int(time.time())),
-            "Content-Type": "application/json",
-            "Content-Length": str(len(response.body)),
-        } | response.headers
-        if response.status >= 400 or self._server.is_draining:
-            headers["Connection"] = "close"
-        phrase = HTTPStatus(response.status).phrase.encode("ascii")
+        head = head_of(response, at=int(time.time()), is_last=is_last)
         has_body = self._head is None or self._head.method != "HEAD"
-        with suppress(h11.LocalProtocolError):
-            head = h11.Response(status_code=response.status, headers=list(headers.items()), reason=phrase)
-            sent = self._http.send(head) or b""
-            if has_body:
-                sent += self._http.send(h11.Data(data=response.body)) or b""
-            self._transport.write(sent + (self._http.send(h11.EndOfMessage()) or b""))
-
-
-@lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    """Return a time as HTTP writes it: many answers go in one second."""
-    return formatdate(second, usegmt=True)
+        self._transport.write(head + response.body if has_body else head)

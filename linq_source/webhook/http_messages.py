@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Protocol
 
 
@@ -40,6 +43,25 @@ class Response:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def head_of(response: Response, *, at: int, is_last: bool) -> bytes:
+    """Return what goes before a response's body; `at` in seconds since 1970, `is_last` where we close after it."""
+    headers = {
+        "Date": _date(at),
+        "Content-Type": "application/json",
+        "Content-Length": str(len(response.body)),
+    } | response.headers
+    if is_last:
+        headers["Connection"] = "close"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n{lines}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Return a time as HTTP writes it: many answers go in one second."""
+    return formatdate(second, usegmt=True)
 
 
 Answer = Callable[[Response], None]
