@@ -52,7 +52,8 @@ class Journal:
     written (disk full, an error of the disk) each of the group is answered REFUSED, and the file is opened anew.
 
     `max_events` and `max_bytes` bound what waits. `deliver` is called in the writing thread, once for a group,
-    with a function that gives the answers.
+    with a function that gives the answers. `gather` is called in the submitting thread with one that wakes the
+    writer, and may put that off for a moment in which more is submitted: a group of one costs as much as one of many.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Journal:
         self.counters = JournalCounters()
         self.instance = ""
         self.deliver: Deliver = lambda answers: answers()
+        self.gather: Deliver = lambda wake: wake()
+        self._is_gathering = False
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._connect = connect
@@ -135,8 +138,15 @@ class Journal:
                 return False
             self._waiting.append((received, answer))
             self._waiting_bytes += size
-            self._changed.notify()
+            is_first, self._is_gathering = not self._is_gathering, True
+        if is_first:
+            self.gather(self._wake)
         return True
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._is_gathering = False
+            self._changed.notify()
 
     def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return `work(connection)`, run by the writing thread in one durable transaction.

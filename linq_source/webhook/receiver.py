@@ -123,7 +123,7 @@ class Receiver:
         self._stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        self.journal.deliver = loop.call_soon_threadsafe
+        self.journal.deliver, self.journal.gather = loop.call_soon_threadsafe, loop.call_soon
         app = WebhookApp(self.journal, secrets=settings.secrets, redactor=settings.redactor)
         limits = HttpLimits(body_bytes=settings.max_body_bytes, connections=_affordable_connections())
         server = HttpServer(app, limits)

@@ -134,7 +134,7 @@ class Served:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.set_exception_handler(lambda _, context: self.problems.append(context))
-        self.journal.deliver = self._loop.call_soon_threadsafe
+        self.journal.deliver, self.journal.gather = self._loop.call_soon_threadsafe, self._loop.call_soon
 
         async def start() -> None:
             self.server = HttpServer(self.app, self._limits)

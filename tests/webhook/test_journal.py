@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -96,6 +97,21 @@ def test_what_waits_together_is_written_together_and_closing_writes_it_all(tmp_p
     assert outcomes == [Outcome.STORED] * 500
     assert journal.counters.commits < 10
     assert journal_rows(tmp_path, "select count(*) from events") == [500]
+
+
+def test_what_is_submitted_before_the_writer_is_woken_is_one_group(tmp_path: Path) -> None:
+    outcomes: list[Outcome] = []
+    wakes: list[Callable[[], None]] = []
+    with Journal(tmp_path) as journal:
+        journal.gather = wakes.append
+        for number in range(3):
+            assert journal.submit(received(number), outcomes.append)
+        (wake,) = wakes
+        assert (outcomes, journal.waiting) == ([], 3)
+        wake()
+        assert journal.submit(received(3), outcomes.append), "and the next group is gathered anew"
+        assert len(wakes) == 2
+    assert (outcomes, journal.counters.commits <= 2) == ([Outcome.STORED] * 4, True)
 
 
 def test_of_the_same_event_in_one_group_the_first_is_stored(tmp_path: Path) -> None:
