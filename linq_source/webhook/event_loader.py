@@ -143,6 +143,8 @@ class _Load:
             self.conflicts += first is not None and first != fingerprint
             if first is None:
                 self._seen[event_id] = fingerprint
+        if all(keep):
+            return events
         self._summary.duplicates += keep.count(False)
         return events.filter(pa.array(keep, type=pa.bool_()))
 

@@ -62,14 +62,14 @@ class Shaped:
 
 def shape_events(events: pa.Table, loaded_at: datetime) -> Shaped:
     """Return the rows of events as the receiver stored them, each event once."""
-    data = [_decode(text) for text in events["data"].to_pylist()]
     kinds: list[Any] = events["event_type"].to_pylist()
+    chat_ids, message_ids, sent_times, typed = _told(kinds, events["data"].to_pylist())
     shaped = Shaped()
     about = {
-        "chat_id": to_column(_found(data, "chat_id"), INTEGER).array,
-        "message_id": to_column(_message_ids(kinds, data), INTEGER).array,
-        "message_sent_at": parse_times(_sent_times(kinds, data))[0],
-        "loaded_at": pa.array([loaded_at] * len(data), type=TIMESTAMP),
+        "chat_id": to_column(chat_ids, INTEGER).array,
+        "message_id": to_column(message_ids, INTEGER).array,
+        "message_sent_at": parse_times(sent_times)[0],
+        "loaded_at": pa.array([loaded_at] * len(kinds), type=TIMESTAMP),
     }
     columns = [about.get(column.name) for column in WEBHOOK_EVENTS.columns]
     arrays = [
@@ -78,10 +78,10 @@ def shape_events(events: pa.Table, loaded_at: datetime) -> Shaped:
     ]
     shaped.batch[WEBHOOK_EVENTS.name] = pa.Table.from_arrays(arrays, schema=WEBHOOK_EVENTS.schema)
     for table in dict.fromkeys(_TYPED.values()):
-        positions = [index for index, kind in enumerate(kinds) if _TYPED.get(kind) is table]
+        positions = [position for position in typed if _TYPED[kinds[position]] is table]
         if positions:
             some = events.take(pa.array(positions))
-            _shape_typed(table, some, [data[index] for index in positions], shaped)
+            _shape_typed(table, some, [typed[position] for position in positions], shaped)
     return shaped
 
 
@@ -183,10 +183,41 @@ def _decode(text: str | None) -> Data:
     return value if isinstance(value, dict) else {}
 
 
+def _told(
+    kinds: Sequence[str], texts_of_data: Sequence[str | None]
+) -> tuple[list[Any], list[Any], list[Any], dict[int, Data]]:
+    """Return the chats, the messages and their times that events tell of, and the data of those with a typed table.
+
+    In one pass, which keeps no other data: ten thousand documents at once took half as long again.
+    """
+    chat_ids, message_ids, sent_times = [], [], []
+    typed: dict[int, Data] = {}
+    for position, (kind, text) in enumerate(zip(kinds, texts_of_data, strict=True)):
+        data = _decode(text)
+        own = data.get("chat_id")
+        chat_ids.append(_first(data, _CHAT_PATHS) if own is None else own)
+        message_id, sent_at = _message_of(kind, data)
+        message_ids.append(message_id)
+        sent_times.append(sent_at)
+        if kind in _TYPED:
+            typed[position] = data
+    return chat_ids, message_ids, sent_times, typed
+
+
+def _paths(source: str) -> list[list[str]]:
+    return [path.split(".") for path in (source, *_OTHER_PLACES.get(source, ()))]
+
+
+_CHAT_PATHS = _paths("chat_id")
+
+
 def _found(data: Sequence[Data], source: str) -> list[Any]:
-    sources = (source, *_OTHER_PLACES.get(source, ()))
-    paths = [path.split(".") for path in sources]
-    return [next((value for path in paths if (value := _at(each, path)) is not None), None) for each in data]
+    paths = _paths(source)
+    return [_first(each, paths) for each in data]
+
+
+def _first(data: Data, paths: Sequence[Sequence[str]]) -> Any:
+    return next((value for path in paths if (value := _at(data, path)) is not None), None)
 
 
 def _at(data: Any, path: Sequence[str]) -> Any:
@@ -197,28 +228,18 @@ def _at(data: Any, path: Sequence[str]) -> Any:
     return data
 
 
-def _message_ids(kinds: Sequence[str], data: Sequence[Data]) -> list[Any]:
-    return [_message_id(kind, each) for kind, each in zip(kinds, data, strict=True)]
-
-
-def _message_id(kind: str, data: Data) -> Any:
+def _message_of(kind: str, data: Data) -> tuple[Any, Any]:
+    """Return the id and the time of the message that an event is about."""
     if kind.startswith("reaction."):
-        own = data.get("chat_message_id")
-        return _at(data, ("associated_message", "id")) if own is None else own
+        own, message = data.get("chat_message_id"), data.get("associated_message")
+        inner = message if isinstance(message, dict) else {}
+        return inner.get("id") if own is None else own, inner.get("sent_at")
     if kind.startswith("message."):
-        inner = _at(data, ("message", "id"))
-        return data.get("id") if inner is None else inner
-    return None
-
-
-def _sent_times(kinds: Sequence[str], data: Sequence[Data]) -> list[Any]:
-    return [_sent_at(kind, each) for kind, each in zip(kinds, data, strict=True)]
-
-
-def _sent_at(kind: str, data: Data) -> Any:
-    if kind.startswith("reaction."):
-        return _at(data, ("associated_message", "sent_at"))
-    if kind.startswith("message."):
-        inner = _at(data, ("message", "sent_at"))
-        return data.get("sent_at") if inner is None else inner
-    return None
+        message = data.get("message")
+        inner = message if isinstance(message, dict) else {}
+        message_id, sent_at = inner.get("id"), inner.get("sent_at")
+        return (
+            data.get("id") if message_id is None else message_id,
+            data.get("sent_at") if sent_at is None else sent_at,
+        )
+    return None, None
