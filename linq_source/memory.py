@@ -209,7 +209,7 @@ class Memory:
     def fingerprints(self, event_ids: Sequence[str]) -> dict[str, str]:
         """The fingerprints of those events that completed loads have stored, by id."""
         known: dict[str, str] = {}
-        for part in _parts(event_ids):
+        for part in _parts([] if WEBHOOK_EVENTS.name in self._empty else event_ids):
             sql = (
                 f"select e.event_id, e.fingerprint from {{{WEBHOOK_EVENTS.name}}} e "
                 f"join {{_dlt_loads}} l on l.load_id = e._dlt_load_id and l.status = 0 "
