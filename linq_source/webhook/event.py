@@ -38,6 +38,8 @@ EVENT_TYPES = (
 )
 """The types that Linq documents. Any other is received all the same."""
 
+_sorted_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # json.dumps makes an encoder each time
+
 MAX_NAME = 256
 """Characters of an event's id, type or version; no real one comes near."""
 
@@ -73,7 +75,7 @@ def read_event(body: bytes) -> Event:
     document = _document(body)
     envelope, event_type = _kind(document)
     try:
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        canonical = _sorted_json(document)
     except RecursionError:
         raise UnreadableEventError("nested too deep") from None
     fingerprint = hashlib.sha256(canonical.encode("ascii")).hexdigest()
@@ -121,7 +123,7 @@ def shape_of(body: bytes, redactor: Redactor, event_type: str = "") -> bytes:
 
 
 def _to_text(data: Any) -> str | None:
-    text = None if data is None else json.dumps(data, sort_keys=True, separators=(",", ":"))
+    text = None if data is None else _sorted_json(data)
     # Escapes are rare, and only they may need mending; to_json takes five times as long.
     return to_json(data) if text and "\\u" in text else text
 
