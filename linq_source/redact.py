@@ -217,7 +217,7 @@ def make_redactor(redact: str | Sequence[str] | None, key: str | None) -> Redact
 
     Raises ConfigurationError for a part that does not exist, and for a key that is missing or short.
     """
-    what = _listed(redact)
+    what = [each.lower() for each in listed(redact)]
     if not what:
         return None
     if wrong := [each for each in what if each not in (TEXTS, IDENTIFIERS)]:
@@ -238,7 +238,7 @@ def make_redactor(redact: str | Sequence[str] | None, key: str | None) -> Redact
 def configured_redactor() -> Redactor | None:
     """Return the redactor of dlt's configuration."""
     # The environment comes first for dlt too; importing dlt would take longer than all else of a receiver's start.
-    if SETTING in os.environ and not _listed(os.environ[SETTING]):
+    if SETTING in os.environ and not listed(os.environ[SETTING]):
         return None
     return configured()[0]
 
@@ -252,15 +252,15 @@ def configured() -> tuple[Redactor | None, str | None]:
     return make_redactor(redact, key), key
 
 
-def _listed(redact: str | Sequence[str] | None) -> list[str]:
+def listed(setting: str | Sequence[str] | None) -> list[str]:
     """Return the parts that a setting names: one, several with commas between, or a list (in JSON, from dlt)."""
-    parts: Any = redact if isinstance(redact, list | tuple) else [redact] if redact else []
-    if isinstance(redact, str):
-        parts = redact.split(",")
+    parts: Any = setting if isinstance(setting, list | tuple) else [setting] if setting else []
+    if isinstance(setting, str):
+        parts = setting.split(",")
         with suppress(ValueError):
-            listed = orjson.loads(redact)
-            parts = listed if isinstance(listed, list) else parts
-    return [text for each in parts if (text := str(each).strip().lower())]
+            found = orjson.loads(setting)
+            parts = found if isinstance(found, list) else parts
+    return [text for each in parts if (text := str(each).strip())]
 
 
 def _is_time(value: object) -> bool:

@@ -1,7 +1,7 @@
 """The dlt resources: one for each table, all fed by one unselected parent that reads Linq once for all of them."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -34,9 +34,15 @@ _DLT_TYPES = {
 _LOAD_ID = pa.field("_dlt_load_id", TEXT, nullable=False)
 
 
-def build_resources(sync: Sync, *, commit_every: int | None, raises: bool) -> tuple[DltResource, ...]:
-    """Return the resources of one sync: the unselected parent, then a transformer for each table."""
-    parent = dlt.resource(changes, name="changes", selected=False)(sync, commit_every=commit_every, raises=raises)
+def build_resources(
+    make_sync: Callable[[], Sync], *, commit_every: int | None, raises: bool
+) -> tuple[DltResource, ...]:
+    """Return the resources of a sync: the unselected parent, then a transformer for each table.
+
+    `make_sync` returns the sync that a run of them writes, or the next slice of.
+    """
+    make_parent = dlt.resource(changes, name="changes", selected=False)
+    parent = make_parent(make_sync, commit_every=commit_every, raises=raises)
     return with_tables(parent, TABLES.values())
 
 
@@ -88,13 +94,15 @@ def memory_of(pipeline: dlt.Pipeline) -> Memory:
     return Memory(lambda: pipeline.sql_client(), json_columns, types)
 
 
-def changes(sync: Sync, *, commit_every: int | None = None, raises: bool = True) -> Iterator[Batch]:
+def changes(
+    make_sync: Callable[[], Sync], *, commit_every: int | None = None, raises: bool = True
+) -> Iterator[Batch]:
     """Everything that a sync has to write, as batches of Arrow tables by table name.
 
     With `raises`, a sync that gave up fails the run, so that a pipeline of anyone's own never succeeds in
     silence; without it the caller looks at `sync.summary.failure` after the load.
     """
-    memory = open_memory()
+    memory, sync = open_memory(), make_sync()
     selected = set(dlt.current.source().selected_resources)
     yield from sync.next_slice(memory, selected, _known_extras(), commit_every=commit_every)
     if raises and sync.summary.failure:

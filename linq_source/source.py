@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dlt
@@ -19,7 +20,7 @@ from linq_source.context import Options
 from linq_source.errors import ConfigurationError
 from linq_source.forgotten import Gate
 from linq_source.limits import Limits
-from linq_source.redact import make_redactor
+from linq_source.redact import listed, make_redactor
 from linq_source.resources import build_resources
 from linq_source.shards import Shard
 from linq_source.sync import Sync
@@ -30,7 +31,7 @@ from linq_source.times import parse_setting
 def linq_source(
     integration_token: str = dlt.secrets.value,
     base_url: str = settings.BASE_URL,
-    phone_numbers: Sequence[str] | None = None,
+    phone_numbers: str | Sequence[str] | None = None,
     start_date: str | None = None,
     end_date: str | None = None,
     lookback_days: float = settings.LOOKBACK_DAYS,
@@ -46,13 +47,16 @@ def linq_source(
 ) -> tuple[DltResource, ...]:
     """Everything in a Linq account, as tables that mirror it.
 
-    Building the source makes no request. Every argument can come from dlt's configuration, section
-    `sources.linq`.
+    Building the source makes no request, and each run of it is a sync of its own. Every argument can come from
+    dlt's configuration, section `sources.linq`.
+
+    Raises ConfigurationError for settings that cannot be used. What else a sync gives up for (a LinqError) fails
+    the run: dlt raises it inside its PipelineStepFailed.
 
     Args:
         integration_token: The token from your Linq representative.
         base_url: The API's address; https only, but for this machine.
-        phone_numbers: Read only the chats of these of your numbers.
+        phone_numbers: Read only the chats of these of your numbers: a list, or a text with commas between.
         start_date: Read no message sent before this date or time (UTC).
         end_date: Read no message sent at or after this date or time (UTC).
         lookback_days: Chats whose newest message is younger than this are read at every sync.
@@ -66,7 +70,8 @@ def linq_source(
         redact: What is not to be stored: texts, identifiers, or both with a comma between.
         redact_key: The secret key, of 32 characters or more, of what stands for identifiers.
     """
-    sync = make_sync(
+    make = partial(
+        make_sync,
         integration_token=integration_token,
         base_url=base_url,
         phone_numbers=phone_numbers,
@@ -83,19 +88,20 @@ def linq_source(
         redact=redact,
         redact_key=redact_key,
     )
-    return build_resources(sync, commit_every=None, raises=True)
+    make()  # so that wrong settings are told at once
+    return build_resources(make, commit_every=None, raises=True)
 
 
 @dlt.source(name="linq", section="linq")
 def sync_source(sync: Sync, commit_every: int | None) -> tuple[DltResource, ...]:
     """The same source around a sync that outlives one load: each run writes its next slice."""
-    return build_resources(sync, commit_every=commit_every, raises=False)
+    return build_resources(lambda: sync, commit_every=commit_every, raises=False)
 
 
 def make_sync(
     integration_token: str = dlt.secrets.value,
     base_url: str = settings.BASE_URL,
-    phone_numbers: Sequence[str] | None = None,
+    phone_numbers: str | Sequence[str] | None = None,
     start_date: str | None = None,
     end_date: str | None = None,
     lookback_days: float = settings.LOOKBACK_DAYS,
@@ -124,7 +130,7 @@ def make_sync(
     start, end = _interval(start_date, end_date)
     gate = Gate(make_redactor(redact, redact_key), redact_key)
     options = Options(
-        phone_numbers=tuple(phone_numbers or ()),
+        phone_numbers=tuple(listed(phone_numbers)),
         start_date=start,
         end_date=end,
         lookback_days=lookback_days,

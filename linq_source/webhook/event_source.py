@@ -1,7 +1,8 @@
 """`linq_events`: the dlt source of what receivers wrote, for our commands and for anyone's own pipeline."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import dlt
@@ -29,22 +30,25 @@ def linq_events(
     Files that were loaded are not read again. What was left out is named in the log, as a warning. `redact` and
     `redact_key` are those of `linq_source`.
     """
-    return _resources(EventLoader(directory, Gate(make_redactor(redact, redact_key), redact_key)), in_slices=False)
+    gate = Gate(make_redactor(redact, redact_key), redact_key)
+    make = partial(EventLoader, directory, gate)
+    make()  # so that a folder that is not there is told at once
+    return _resources(make, in_slices=False)
 
 
 @dlt.source(name="linq_events", section="linq")
 def events_source(loader: EventLoader) -> tuple[DltResource, ...]:
     """The same source around a loader that outlives one load: each run writes its next slice."""
-    return _resources(loader, in_slices=True)
+    return _resources(lambda: loader, in_slices=True)
 
 
-def _resources(loader: EventLoader, *, in_slices: bool) -> tuple[DltResource, ...]:
-    parent = dlt.resource(_batches, name="events", selected=False)(loader, in_slices=in_slices)
+def _resources(make_loader: Callable[[], EventLoader], *, in_slices: bool) -> tuple[DltResource, ...]:
+    parent = dlt.resource(_batches, name="events", selected=False)(make_loader, in_slices=in_slices)
     return with_tables(parent, EVENT_TABLES.values())
 
 
-def _batches(loader: EventLoader, *, in_slices: bool) -> Iterator[Batch]:
-    memory, selected = open_memory(), set(dlt.current.source().selected_resources)
+def _batches(make_loader: Callable[[], EventLoader], *, in_slices: bool) -> Iterator[Batch]:
+    memory, loader, selected = open_memory(), make_loader(), set(dlt.current.source().selected_resources)
     if in_slices:
         _trust_keys()
     yield from loader.next_slice(memory, selected, in_slices=in_slices)
