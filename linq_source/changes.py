@@ -82,10 +82,10 @@ def _are_same(one: pa.Table, other: pa.Table, key: Sequence[str], compared: Sequ
     """Return True if both hold the same rows, as mostly they do: told in a tenth of the time of a query."""
     if one.num_rows != other.num_rows:
         return False
-    names = [*key, *compared]
     order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in key]
-    one, other = one.select(names).sort_by(order), other.select(names).sort_by(order)
-    return all(one[name].equals(other[name]) for name in names)
+    places, of_other = (pc.sort_indices(each.select(list(key)), sort_keys=order) for each in (one, other))
+    # Column by column: both tables sorted whole would stand in memory beside the unsorted ones.
+    return all(one[name].take(places).equals(other[name].take(of_other)) for name in [*key, *compared])
 
 
 def _query(sql: str, **tables: pa.Table) -> AnyArray:

@@ -1,6 +1,6 @@
 """Lists mirrored whole: numbers, contacts, subscriptions, chats. What a list no longer holds has departed."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -27,26 +27,31 @@ Collected: TypeAlias = list[tuple[str, list[object]]]
 """The listings of chats, each with the number that it was made for."""
 
 
-def mirror(context: Context, table: Table, listed: Listed) -> Iterator[Batch]:
-    """Yield what brings a table to equal a list."""
+def mirror(context: Context, table: Table, listed: Listed) -> Generator[Batch, None, bool]:
+    """Yield what brings a table to equal a list; return whether it does, with nothing left for another sync."""
     new, _ = context.shaper.shape(table, listed.rows)
     stored = context.memory.rows(table)
     yield {table.name: changed_rows(new, stored, table)}
     if listed.is_clean:
         context.rejects.note_whole([table])
-        yield from departures(context, table, _unlisted(missing_rows(new, stored, table.key), listed.rows))
-    else:
-        context.skip(f"{table.name}: the list kept changing while it was read, so no deletion was believed")
+        gone = _unlisted(missing_rows(new, stored, table.key), listed.rows)
+        return (yield from departures(context, table, gone))
+    context.skip(f"{table.name}: the list kept changing while it was read, so no deletion was believed")
+    return False
 
 
-def departures(context: Context, table: Table, gone: pa.Table) -> Iterator[Batch]:
-    """Yield what becomes of rows that Linq no longer lists."""
+def departures(context: Context, table: Table, gone: pa.Table) -> Generator[Batch, None, bool]:
+    """Yield what becomes of rows that Linq no longer lists; return whether that they are gone was believed."""
     if table.departure is Departure.REMOVED:
         yield {table.name: with_value(gone, "is_removed", value=True)}
-        return
+        return True
     gone = live(gone)
-    if gone.num_rows and context.may_delete(table, gone.num_rows):
-        yield {table.name: with_value(gone, "deleted_at", context.now)}
+    if not gone.num_rows:
+        return True
+    if not context.may_delete(table, gone.num_rows):
+        return False
+    yield {table.name: with_value(gone, "deleted_at", context.now)}
+    return True
 
 
 def read_phone_numbers(context: Context) -> Listed:
@@ -203,6 +208,9 @@ class ChatLists:
 
     def _gone(self, chats: pa.Table, stored: pa.Table, stored_numbers: pa.Table) -> pa.Table:
         """Return the stored chats that none of their numbers lists, as far as those were listed for sure."""
+        gone = live(missing_rows(chats, stored, CHATS.key))
+        if not gone.num_rows:
+            return gone
         pairs = list(
             zip(integers(stored_numbers, "chat_id"), stored_numbers["phone_number"].to_pylist(), strict=True)
         )
@@ -214,7 +222,6 @@ class ChatLists:
                 owner.setdefault(chat_id, str(number))
             # What is not listed any more belongs to the shard of its first stored number.
             elsewhere |= {chat_id for chat_id, number in owner.items() if not self._shard.owns(number)}
-        gone = live(missing_rows(chats, stored, CHATS.key))
         # A sync of some numbers says nothing of a chat that was never stored with one.
         keeps_numberless = not self._is_restricted and (self._shard is None or self._shard.is_first)
         keep = [

@@ -20,7 +20,7 @@ _MANY = 10_000
 _DAWN = datetime.min.replace(tzinfo=UTC) + OVERLAP
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChatSync:
     """A row of `chat_syncs`: how far a chat was read."""
 
@@ -47,7 +47,7 @@ class Reason(Enum):
     MARKED = "marked by events"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Listing:
     """What a listing says of a chat."""
 
@@ -81,7 +81,7 @@ class Policy:
     """How rows are redacted now; a chat that is stored otherwise is read whole."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChatRead:
     """One chat to read: messages sent after `after` (None: all) and before `before` (None: all)."""
 
@@ -173,7 +173,8 @@ def _plan_unmarked(listing: Listing, stored: ChatSync | None, policy: Policy) ->
     if stored.newest_sent_at is None:
         unchanged = stored.listing_hash == listing.listing_hash and not _is_due(stored, policy)
         return None if unchanged else whole(listing, stored, policy, Reason.CHANGED)
-    if stored.listing_hash is not None and _is_due(stored, policy):
+    # A large chat that was left half read goes on where it was left; under end_date every chat looks so.
+    if _is_due(stored, policy) and (stored.listing_hash is not None or policy.end):
         return whole(listing, stored, policy, Reason.RECHECK)
     horizon = policy.now - policy.lookback
     if stored.listing_hash != listing.listing_hash:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from linq_source import settings
 from linq_source.plan import OVERLAP
 from linq_source.reader import ChatPart
 
@@ -15,7 +16,7 @@ class Verdict(Enum):
     SETTLED = "store it, and remember how far it was read"
     UNPROVEN = "store its rows, remember nothing: it is read again by the next sync"
     RECOUNT = "ask Linq for its count again"
-    CONFIRM = "read it whole once more before believing that messages are gone"
+    CONFIRM = "read it once more before believing that messages are gone"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ def judge(
     # Under start_date or end_date the list is shorter than Linq's count by what the dates leave out.
     is_cut = read.before is not None or (read.is_whole and read.after is not None)
     is_cut |= read.is_resumed and read.stored is not None and read.stored.read_from is not None
+    if gone and len(part.ids) > settings.PER_PAGE and not is_confirmed:
+        # Where one message left and another came between two pages, the list seems whole and lacks one that is there.
+        return Judgement(Verdict.CONFIRM, known, gone)
     if known == read.expected_count or read.listing.message_count is None or is_cut:
         return Judgement(Verdict.SETTLED, known, gone)
     if read.is_whole and known == read.listing.message_count:

@@ -15,11 +15,12 @@ from linq_source import listing
 from linq_source.chat_reads import ChatReads
 from linq_source.client import LinqClient
 from linq_source.context import Context, Options, Summary
-from linq_source.errors import AuthenticationError, ForbiddenError, LinqError
+from linq_source.errors import AuthenticationError, ForbiddenError, LinqError, UnavailableError
 from linq_source.extras import ExtraColumns
 from linq_source.forgotten import FORGOTTEN
 from linq_source.memory import Memory
 from linq_source.mirrors import ChatLists, mirror, read_phone_numbers
+from linq_source.pages import Listed
 from linq_source.plan import ChatSync, check_redaction, last_redaction, plan
 from linq_source.reader import InterruptedReadError, Reader
 from linq_source.rejects import Rejects
@@ -38,6 +39,7 @@ from linq_source.tables import (
     REJECTED_ROWS,
     TABLES,
     WEBHOOK_SUBSCRIPTIONS,
+    Table,
 )
 
 CHAT_TABLES = frozenset(table.name for table in (CHATS, CHAT_PHONE_NUMBERS, CHAT_HANDLES))
@@ -191,10 +193,7 @@ class Sync:
         if PHONE_NUMBERS.name in selected:
             yield from mirror(context, PHONE_NUMBERS, numbers)
         for table, wait in lists.items():
-            yield from mirror(context, table, wait())
-        if CONTACTS in lists and self.options.contacts_hours:
-            row = {"list_name": CONTACTS.name, "synced_at": context.now}
-            yield {LIST_SYNCS.name: pa.Table.from_pylist([row], schema=LIST_SYNCS.schema)}
+            yield from self._mirror(context, table, wait)
         if chat_lists:
             listings = yield from chat_lists.batches()
             if selected & READ_TABLES:
@@ -206,8 +205,25 @@ class Sync:
                 self._chat_reads = ChatReads(context, remembers=remembers, batch_rows=self._slice_rows)
                 yield from self._chat_reads.batches(reads)
 
+    def _mirror(self, context: Context, table: Table, wait: Callable[[], Listed]) -> Iterator[Batch]:
+        """Yield what brings contacts or subscriptions to equal their list."""
+        try:
+            listed = wait()
+        except (ForbiddenError, UnavailableError) as error:
+            # Nothing else needs the subscriptions, and where there are none Linq may list them as null.
+            if table is not WEBHOOK_SUBSCRIPTIONS:
+                raise
+            context.skip(f"{table.name}: {str(error).rstrip('.')}")
+            return
+        is_settled = yield from mirror(context, table, listed)
+        if table is CONTACTS and self.options.contacts_hours and is_settled:
+            row = {"list_name": CONTACTS.name, "synced_at": context.now}
+            yield {LIST_SYNCS.name: pa.Table.from_pylist([row], schema=LIST_SYNCS.schema)}
+
     def _contacts_are_due(self, context: Context, cursors: Mapping[int, ChatSync]) -> bool:
-        hours = self.options.contacts_hours if last_redaction(cursors) == self.options.redaction else 0
+        is_wanted = self.options.is_full_refresh or self.options.allows_mass_delete
+        is_wanted |= last_redaction(cursors) != self.options.redaction
+        hours = 0 if is_wanted else self.options.contacts_hours
         last = context.memory.list_synced_at(CONTACTS.name) if hours else None
         if last is None or context.now - last >= timedelta(hours=hours):
             return True

@@ -48,7 +48,9 @@ def test_phone_numbers_may_come_as_one_text(how: str, serve: Any, warehouse: War
     linq: Simulator = serve(world)
     ours = sorted(row["phone_number"] for row in world.listed()["phone_numbers"])
     given = how.format(*ours)
-    source = linq_source("demo-token", base_url=linq.base_url, phone_numbers=given).with_resources("chat_phone_numbers")
+    source = linq_source("demo-token", base_url=linq.base_url, phone_numbers=given).with_resources(
+        "chat_phone_numbers"
+    )
     pipeline_into(warehouse, tmp_path).run(source)
     stored = warehouse.query("select distinct phone_number from linq_data.chat_phone_numbers order by 1")
     assert [number for (number,) in stored] == [number for number in ours if number in given]

@@ -95,15 +95,23 @@ class SubscriptionsClient:
 
     def list(self) -> list[Subscription]:
         """Return all subscriptions of the organisation, the oldest first."""
-        document = self._send("GET", settings.WEBHOOK_SUBSCRIPTIONS)
-        rows = document.get("webhook_subscriptions") if isinstance(document, dict) else None
-        if rows is None and isinstance(document, dict) and "webhook_subscriptions" in document:
-            rows = []
+        # Null may be a slip, for which a second subscription would be made, and every event come twice.
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._sleep(2.0 ** (attempt - 1))
+            if (rows := self._rows()) is not None:
+                break
+        rows = [] if rows is None else rows
         try:
-            return sorted(map(_subscription, rows), key=lambda each: each.id)  # type: ignore[arg-type]
+            return sorted(map(_subscription, rows), key=lambda each: each.id)
         except (TypeError, KeyError, ValueError):
             path = settings.WEBHOOK_SUBSCRIPTIONS
             raise UnavailableError(f"Linq's answer to GET {path} is no list of subscriptions.", path=path) from None
+
+    def _rows(self) -> Any:
+        """Return what Linq gives for the list: None where it is null, something unusable where there is none."""
+        document = self._send("GET", settings.WEBHOOK_SUBSCRIPTIONS)
+        return document.get("webhook_subscriptions", 0) if isinstance(document, dict) else 0
 
     def create(self, *, url: str, events: Sequence[str], secret: str) -> None:
         """Make a subscription; sent once, so look whether it is there when this raises UnavailableError."""

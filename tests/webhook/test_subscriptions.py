@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from linq_source import settings
 from linq_source.errors import AuthenticationError, ConfigurationError, RequestRefusedError, UnavailableError
 from linq_source.simulator import Simulator, World
 from linq_source.simulator.faults import Fault
@@ -140,13 +141,26 @@ def test_an_answer_that_is_no_list_is_never_taken_for_an_empty_one(body: bytes) 
         ensure(client, url=URL)
 
 
-def test_a_null_list_is_empty_and_a_busy_linq_is_asked_again() -> None:
-    empty = httpx.Response(200, content=b'{"webhook_subscriptions":null}')
+NULL = b'{"webhook_subscriptions":null}'
+
+
+def test_a_null_list_is_empty_only_when_linq_says_so_four_times_and_a_busy_linq_is_asked_again() -> None:
+    null, busy = httpx.Response(200, content=NULL), httpx.Response(503)
     slept: list[float] = []
-    busy = httpx.Response(503)
-    with SubscriptionsClient(TOKEN, transport=transport(busy, busy, empty), sleep=slept.append) as client:
+    answers = transport(busy, busy, null, null, null, null)
+    with SubscriptionsClient(TOKEN, transport=answers, sleep=slept.append) as client:
         assert client.list() == []
-    assert slept == [1.0, 2.0]
+    assert slept == [1.0, 2.0, 1.0, 2.0, 4.0]
+
+
+def test_a_list_that_is_null_once_makes_no_second_subscription(linq: Simulator, client: SubscriptionsClient) -> None:
+    ensure(client, url=URL)
+    whole = httpx.get(
+        f"{linq.base_url}{settings.WEBHOOK_SUBSCRIPTIONS}", headers={settings.TOKEN_HEADER: TOKEN}
+    ).content
+    answers = transport(httpx.Response(200, content=NULL), httpx.Response(200, content=whole))
+    with SubscriptionsClient(TOKEN, transport=answers, sleep=lambda _: None) as again:
+        assert ensure(again, url=URL).done == []
 
 
 @pytest.mark.parametrize(
