@@ -22,8 +22,13 @@ CHANGES = (
 @contextmanager
 def demo_linq() -> Iterator[Simulator]:
     """Serve the made-up organisation on this machine."""
-    with Simulator(World.make(seed=11, phone_numbers=4, chats=160, messages=14_000), token=TOKEN) as simulator:
+    with Simulator(made(), token=TOKEN) as simulator:
         yield simulator
+
+
+def made(end: datetime | None = None) -> World:
+    """Make the organisation up, with a history until now or another `end`."""
+    return World.make(seed=11, phone_numbers=4, chats=160, messages=14_000, end=end)
 
 
 def prepare(database: Path, world: World, *, is_default: bool) -> None:
@@ -61,7 +66,10 @@ def report(database: Path) -> str:
 def change(world: World) -> None:
     """Let some time pass in the organisation: what CHANGES says."""
     rows = world.listed()
+    # Where we wrote last comes first: of a chat at rest no list tells that a message was edited.
+    wrote = {one["chat_id"]: one["sent_at"] for one in rows["messages"] if one["direction"] == "outbound"}
     people = [chat for chat in rows["chats"] if not chat["is_group"] and chat["message_count"] > 20]
+    people.sort(key=lambda chat: wrote[chat["id"]], reverse=True)
     world.receive(people[0]["id"], "Hi! Is the appointment on Friday still on?")
     for chat in people[1:3]:
         world.send(chat["id"], "Thanks for waiting. It is all arranged.")

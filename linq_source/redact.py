@@ -25,6 +25,7 @@ import orjson
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError
+from linq_source.setting_names import check_names
 from linq_source.times import parse_time
 
 TEXTS, IDENTIFIERS = "texts", "identifiers"
@@ -247,6 +248,7 @@ def configured() -> tuple[Redactor | None, str | None]:
     """Return the redactor and the key of dlt's configuration: `redact` and `redact_key` in `sources.linq`."""
     import dlt
 
+    check_names()
     redact: Any = dlt.config.get("sources.linq.redact")
     key = dlt.secrets.get("sources.linq.redact_key", str)
     return make_redactor(redact, key), key

@@ -22,6 +22,7 @@ from linq_source.forgotten import Gate
 from linq_source.limits import Limits
 from linq_source.redact import listed, make_redactor
 from linq_source.resources import build_resources
+from linq_source.setting_names import check_names
 from linq_source.shards import Shard
 from linq_source.sync import Sync
 from linq_source.times import parse_setting
@@ -122,6 +123,7 @@ def make_sync(
     With `shard` it is one of several that run side by side. `limits` takes the place of the three settings that
     make it, for callers that need its other fields.
     """
+    check_names()
     limits = limits or Limits(
         concurrency=concurrency,
         requests_per_second=requests_per_second or None,

@@ -6,11 +6,12 @@ import shlex
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from linq_source import demo
+from linq_source import demo, settings
 from linq_source.simulator import Simulator
 from tests.support import ROOT, TOKEN, Finished, Warehouse, assert_mirrors, run_pipeline, small_world
 
@@ -149,6 +150,7 @@ def test_the_demo_needs_no_token_and_ends_with_a_query_that_works(tmp_path: Path
     before, after = re.findall(r"message_reactions .* ([\d,]+)", finished.stdout)
     assert int(after.replace(",", "")) == int(before.replace(",", "")) - 1, "one was taken back, as the demo says"
     warehouse = Warehouse(database)
+    assert [row["text"] for row in warehouse.rows("messages") if row["edited_at"]].count("We open at nine.") == 1
     assert len(warehouse.rows("messages")) > 10_000
     query = next(line for line in finished.stdout.splitlines() if "duckdb.connect" in line)
     shown = subprocess.run(shlex.split(query), cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -164,6 +166,15 @@ def test_whatever_the_demos_world_is_one_message_goes_and_one_reaction_is_taken_
     assert len(changed["message_reactions"]) == len(rows["message_reactions"]) - 1
     before, after = ({row["id"] for row in each["messages"]} for each in (rows, changed))
     assert (len(before - after), len(after - before)) == (1, 4)
+
+
+@pytest.mark.parametrize("hours", range(0, 24 * 7, 31))
+def test_whenever_the_demo_is_run_the_message_edited_is_one_that_the_second_sync_reads(hours: int) -> None:
+    end = datetime(2026, 11, 28, tzinfo=UTC) + timedelta(hours=hours)
+    world = demo.made(end)
+    demo.change(world)
+    (edited,) = (row for row in world.listed()["messages"] if row["text"] == "We open at nine.")
+    assert end - edited["sent_at"] < timedelta(days=settings.LOOKBACK_DAYS - 1)
 
 
 def test_the_demo_never_writes_into_a_database_that_holds_something_else(serve: Serve, warehouse: Warehouse) -> None:
