@@ -1,8 +1,11 @@
 """README and the code say the same."""
 
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,10 @@ from dlt.common.destination.reference import Destination
 
 import linq_source
 from linq_source.analytics.views import models
+from linq_source.simulator import Simulator
+from tests.mailbox import Mailbox, told
 from tests.readme import README, written
-from tests.support import ROOT
+from tests.support import ROOT, Warehouse, run_pipeline, small_world
 
 
 def test_the_tables_in_readme_are_those_of_the_code() -> None:
@@ -78,3 +83,18 @@ def test_no_file_names_a_host_of_a_package_registry_or_a_path_of_one_machine() -
     lock = Path(ROOT / "requirements.lock").read_text()
     assert "://" not in lock
     assert "--hash=" in lock
+
+
+def test_the_line_that_reads_with_dlt_works_where_events_were_loaded_too(
+    serve: Callable[..., Simulator], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    warehouse.sync(serve(small_world()))
+    box = Mailbox(tmp_path / "events")
+    box.write([told("message.received", {"id": "1", "chat_id": "7"}, "evt-1")])
+    loaded = run_pipeline("events_to_duckdb.py", "--database", str(warehouse.path), "--directory", str(box.folder))
+    assert loaded.returncode == 0, loaded.stderr
+    (line,) = (line for line in README.read_text().splitlines() if "dlt.dataset(" in line)
+    python, *rest = shlex.split(line.replace("linq.duckdb", str(warehouse.path)))
+    assert python == "python"
+    shown = subprocess.run([sys.executable, *rest], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert shown.count("iMessage") + shown.count("SMS") + shown.count("RCS") >= 5
