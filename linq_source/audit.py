@@ -6,7 +6,7 @@ cannot see: a chat that lost one message and kept a ghost of another.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -20,8 +20,9 @@ from linq_source.files import files_of
 from linq_source.forgotten import FORGOTTEN, Forgotten, is_forgotten, recall
 from linq_source.memory import Memory
 from linq_source.mirrors import number_ids
-from linq_source.pages import Listed
+from linq_source.pages import Listed, identity
 from linq_source.plan import ChatSync
+from linq_source.rejects import rejected_identities
 from linq_source.resources import memory_of
 from linq_source.rows import CHILDREN
 from linq_source.sql_text import literal
@@ -91,10 +92,12 @@ class Lists:
         return replace(self, contacts=kept(self.contacts, settings.CONTACTS, "contacts"), chats=chats)
 
 
-async def read_lists(client: LinqClient) -> Lists:
-    """Read every list side by side."""
+async def read_lists(client: LinqClient, phone_numbers: Collection[str] = ()) -> Lists:
+    """Read every list side by side; with `phone_numbers` the chats of these alone."""
     numbers = await listing.phone_numbers(client)
     ids = number_ids(numbers)
+    if phone_numbers:
+        ids = {number: number_id for number, number_id in ids.items() if number in phone_numbers}
     async with asyncio.TaskGroup() as group:
         contacts = group.create_task(listing.contacts(client))
         answers = {number: group.create_task(_chats(client, number)) for number in ids}
@@ -115,16 +118,19 @@ def audit(
     dataset_name: str = settings.DATASET_NAME,
     *,
     repair: bool,
+    phone_numbers: Collection[str] = (),
     redact_key: str | None = None,
 ) -> Findings:
     """Compare Linq's counts with the tables of a destination; with `repair`, have differing chats read whole.
+
+    `phone_numbers` are those that syncs are restricted to, if they are.
 
     Raises ConfigurationError where rows of files are to be repaired, and what the client and the destination raise.
     """
 
     async def read() -> Lists:
         async with make_client() as client:
-            return await read_lists(client)
+            return await read_lists(client, phone_numbers)
 
     lists = asyncio.run(read())
     with tempfile.TemporaryDirectory(prefix="linq_source_") as folder:
@@ -134,7 +140,7 @@ def audit(
         pipeline.sync_destination()
         with memory_of(pipeline) as memory:
             lists = lists.past(recall(memory.rows(FORGOTTEN).to_pylist(), redact_key))
-            findings, doubtful, duplicated = _compare(lists, memory)
+            findings, doubtful, duplicated = _compare(lists, memory, sees_all=not phone_numbers)
         if repair and (doubtful or duplicated):
             if files_of(pipeline):
                 raise ConfigurationError(
@@ -145,7 +151,7 @@ def audit(
     return findings
 
 
-def _compare(lists: Lists, memory: Memory) -> tuple[Findings, set[int], dict[Table, list[Any]]]:
+def _compare(lists: Lists, memory: Memory, *, sees_all: bool) -> tuple[Findings, set[int], dict[Table, list[Any]]]:
     findings = Findings(
         skipped=[f"phone number {number} (its id): Linq refused its chats (403)" for number in lists.refused]
     )
@@ -157,20 +163,26 @@ def _compare(lists: Lists, memory: Memory) -> tuple[Findings, set[int], dict[Tab
         for table, keys in duplicated.items()
     ]
     for table, listed in ((PHONE_NUMBERS, lists.numbers), (CONTACTS, lists.contacts)):
-        _count(findings, table.name, "", len(listed.rows), memory.live_count(table))
-    under = memory.counts(CHAT_PHONE_NUMBERS, "phone_number")
+        _count(findings, table.name, "", listed, memory.live_count(table), rejected_identities(memory, table))
+    under, rejected = memory.counts(CHAT_PHONE_NUMBERS, "phone_number"), rejected_identities(memory, CHATS)
     ids = number_ids(lists.numbers)
     for number, listed in lists.chats.items():
-        _count(findings, "chats of phone number", ids[number] or "", len(listed.rows), under.get(number, 0))
-    listings = [found for each in lists.chats.values() for row in each.rows if (found := listing.listing_of(row))]
-    counted = {found.chat_id: found.message_count for found in listings}
-    doubtful = _compare_chats(findings, counted, memory, is_complete=not lists.refused)
+        _count(findings, "chats of phone number", ids[number] or "", listed, under.get(number, 0), rejected)
+    rows = [row for each in lists.chats.values() for row in each.rows]
+    counted = {found.chat_id: found.message_count for row in rows if (found := listing.listing_of(row))}
+    misfits = {found.chat_id for row in rows if identity(row) in rejected and (found := listing.listing_of(row))}
+    doubtful = _compare_messages(findings, counted, memory)
+    stored = memory.live_ids(CHATS)
+    if sees_all and not lists.refused and all(each.is_clean for each in lists.chats.values()):
+        ghosts = sorted(stored - counted.keys())
+        findings.differences += [Difference("chat that Linq does not list", chat_id, 0, 1) for chat_id in ghosts]
+    missing = sorted(counted.keys() - stored - misfits)
+    findings.differences += [Difference("chat that is not stored", chat_id, 1, 0) for chat_id in missing]
     return findings, doubtful, duplicated
 
 
-def _compare_chats(
-    findings: Findings, counted: dict[int, int | None], memory: Memory, *, is_complete: bool
-) -> set[int]:
+def _compare_messages(findings: Findings, counted: dict[int, int | None], memory: Memory) -> set[int]:
+    """Compare the messages of each chat with how many Linq counts; return the chats that differ."""
     stored = memory.counts(MESSAGES, "chat_id")
     rejected = memory.rejected_messages()
     syncs = memory.chat_syncs()
@@ -183,10 +195,6 @@ def _compare_chats(
         if expected is not None and expected != ours:
             findings.differences.append(Difference("messages of chat", chat_id, count, ours))
             doubtful.add(chat_id)
-    ghosts = memory.live_ids(CHATS) - counted.keys() if is_complete else set()
-    findings.differences += [Difference("chat that Linq does not list", chat_id, 0, 1) for chat_id in sorted(ghosts)]
-    missing = counted.keys() - memory.live_ids(CHATS)
-    findings.differences += [Difference("chat that is not stored", chat_id, 1, 0) for chat_id in sorted(missing)]
     return doubtful
 
 
@@ -195,7 +203,12 @@ def _remembered(sync: ChatSync | None) -> int:
     return sync.listed_count - sync.message_count if sync and sync.message_count is not None else 0
 
 
-def _count(findings: Findings, what: str, which: int | str, linq: int, ours: int) -> None:
+def _count(findings: Findings, what: str, which: int | str, listed: Listed, ours: int, rejected: Set[str]) -> None:
+    """Compare a list, but for the rows that fit no column, with how many are stored of it."""
+    if not listed.is_clean:
+        findings.skipped.append(f"{what} {which}: the list kept changing while it was read".replace(" :", ":"))
+        return
+    linq = sum(identity(row) not in rejected for row in listed.rows)
     if linq != ours:
         findings.differences.append(Difference(what, which, linq, ours))
 

@@ -76,6 +76,11 @@ class Rejects:
         return self._stored
 
 
+def rejected_identities(memory: Memory, table: Table) -> set[str]:
+    """Return the identities of the rows of a table that earlier syncs rejected."""
+    return {_identity(row) for row in memory.rows(REJECTED_ROWS, f"table_name = '{table.name}'").to_pylist()}
+
+
 def _chats_of(stored: pa.Table, are_wanted: Callable[[str], bool]) -> set[str]:
     """Return the hashes of the rejected rows of chats whose identity is wanted."""
     is_chat = pa.array([name == CHATS.name for name in stored["table_name"].to_pylist()], type=pa.bool_())

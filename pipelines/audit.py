@@ -35,11 +35,17 @@ def main(arguments: Sequence[str]) -> int:
     database = database_path(options.database)
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database, or run a sync first.")
-    client = configured_sync().reader.make_client
+    sync = configured_sync()
     with locked(lock_path(database)):
         check_database(database)
         destination = database_target(database).destination
-        findings = audit(client, destination, repair=options.repair, redact_key=configured()[1])
+        findings = audit(
+            sync.reader.make_client,
+            destination,
+            repair=options.repair,
+            phone_numbers=sync.options.phone_numbers,
+            redact_key=configured()[1],
+        )
     if options.json:
         print(json.dumps(findings.as_json()))
         return findings.exit_code

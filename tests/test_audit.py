@@ -132,4 +132,39 @@ def test_a_number_that_fits_no_column_is_audited_as_it_is_synced(poisoned: Poiso
     linq.poisoned["phone_numbers", first.id] = Poison("phone_numbers", "", {"phone_number": None})
     linq.poisoned["phone_numbers", second.id] = Poison("phone_numbers", "", {"id": "no id"})
     assert warehouse.sync(linq).exit_code == 3
-    assert all(each["what"] == "phone_numbers" for each in findings(warehouse, linq)["differences"])
+    assert findings(warehouse, linq)["differences"] == []
+
+
+@pytest.mark.parametrize("table", ["contacts", "chats"])
+def test_a_row_that_was_rejected_is_no_difference(table: str, poisoned: Poisoned, warehouse: Warehouse) -> None:
+    world = small_world()
+    linq = poisoned(world)
+    linq.poisoned[table, world.listed()[table][0]["id"]] = Poison(table, "", {"id": "no id"})
+    assert warehouse.sync(linq).exit_code == 3
+    assert findings(warehouse, linq)["differences"] == []
+
+
+def test_a_sync_that_is_restricted_to_some_numbers_is_audited_as_such(serve: Serve, warehouse: Warehouse) -> None:
+    world = small_world(phone_numbers=3)
+    linq = serve(world)
+    wanted = sorted(number.phone_number for number in world.listed_numbers())[0]
+    assert warehouse.sync(linq, phone_numbers=[wanted]).exit_code == 0
+    given = {"SOURCES__LINQ__PHONE_NUMBERS": wanted}
+    finished = run_pipeline("audit.py", "--database", str(warehouse.path), linq=linq, **given)
+    assert finished.returncode == 0, finished.stdout
+    assert "no differences" in finished.stdout
+
+
+def test_a_list_that_never_stands_still_is_named_and_not_compared(
+    known: Callable[..., tuple[World, Simulator]], warehouse: Warehouse
+) -> None:
+    world, linq = known(contacts=250)
+
+    def before(request: Any) -> None:
+        if request.path.endswith("/contacts") and request.query.get("page") == "2":
+            world.delete_contact(world.listed()["contacts"][0]["id"])
+
+    linq.before_request = before
+    found = findings(warehouse, linq)
+    assert (found["exit_code"], found["differences"]) == (3, [])
+    assert found["skipped"] == ["contacts: the list kept changing while it was read"]
