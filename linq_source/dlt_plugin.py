@@ -74,7 +74,7 @@ def run_doctor(args: argparse.Namespace) -> int:
         path = database = database_path(args.database or settings.DATABASE)
         target = database_target(path, dataset_name=args.dataset)
     findings = []
-    for finding in examine(make_client, target, database=database):
+    for finding in examine(make_client, target, database=database, recheck_hours=_recheck_hours()):
         findings.append(finding)
         if not args.json:
             print(f"{'well ' if finding.is_well else 'TO DO'}  {finding.what}: {finding.sentence}")
@@ -84,3 +84,13 @@ def run_doctor(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"findings": [finding.as_json() for finding in findings], "exit_code": code}))
     return code
+
+
+def _recheck_hours() -> float:
+    import dlt
+
+    try:
+        hours = dlt.config.get("sources.linq.recheck_hours", float)
+    except ValueError:  # which the finding about the token tells
+        hours = None
+    return settings.RECHECK_HOURS if hours is None else min(hours, 100_000.0)

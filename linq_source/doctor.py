@@ -24,6 +24,7 @@ from linq_source.tables import CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, REJECTE
 
 DISTRIBUTION = "linq-source"
 STALE = timedelta(days=2)
+"""No chat was read for so long, nor for twice the hours of a recheck: then no sync runs any more."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,15 @@ class Finding:
 
 
 def examine(
-    make_client: Callable[[], LinqClient], target: Target, *, database: Path | None = None
+    make_client: Callable[[], LinqClient],
+    target: Target,
+    *,
+    database: Path | None = None,
+    recheck_hours: float = settings.RECHECK_HOURS,
 ) -> Iterator[Finding]:
     """Yield a finding for each thing that a sync into a target needs. A failure is a finding, not an error.
 
-    `database` is the target's file, if it is one: it is not created here.
+    `database` is the target's file, if it is one: it is not created here. `recheck_hours` is the setting of syncs.
     """
     yield versions()
     yield from _account(make_client)
@@ -54,7 +59,7 @@ def examine(
         yield Finding("destination", False, f"There is no database {database} yet.", "Run a sync: it creates it.")
         return
     yield lock(target)
-    yield from _destination(target)
+    yield from _destination(target, recheck_hours)
 
 
 def versions() -> Finding:
@@ -121,7 +126,7 @@ def lock(target: Target) -> Finding:
         return Finding("lock", False, str(error), "Name another place, or let this user write there.")
 
 
-def _destination(target: Target) -> Iterator[Finding]:
+def _destination(target: Target, recheck_hours: float) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="linq_source_") as folder:
         try:
             pipeline = dlt.pipeline(
@@ -131,7 +136,7 @@ def _destination(target: Target) -> Iterator[Finding]:
                 pipelines_dir=folder,
             )
             with target.hold(), memory_of(pipeline) as memory:
-                findings = [*_stored(memory)]
+                findings = [*_stored(memory, recheck_hours)]
         except LinqError as error:
             yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")
             return
@@ -148,7 +153,7 @@ def _destination(target: Target) -> Iterator[Finding]:
     yield from findings
 
 
-def _stored(memory: Memory) -> Iterator[Finding]:
+def _stored(memory: Memory, recheck_hours: float) -> Iterator[Finding]:
     if not memory.is_stored(MESSAGES):
         yield Finding(
             "destination", False, "It can be reached, and holds no tables yet.", "Run a sync: it creates them."
@@ -163,7 +168,7 @@ def _stored(memory: Memory) -> Iterator[Finding]:
         )  # fmt: skip
         return
     yield Finding("destination", True, f"It can be reached, and holds {held}.")
-    yield _pending(memory)
+    yield _pending(memory, recheck_hours)
     yield _whole(memory)
     rejected = memory.rows(REJECTED_ROWS, f"coalesce(reason, '') <> '{FORGOTTEN_REASON}'").num_rows
     if rejected:
@@ -177,7 +182,7 @@ def _stored(memory: Memory) -> Iterator[Finding]:
         yield Finding("rejected rows", True, "Every row fits its columns.")
 
 
-def _pending(memory: Memory) -> Finding:
+def _pending(memory: Memory, recheck_hours: float) -> Finding:
     cursors, chats = memory.chat_syncs(), memory.live_ids(CHATS)
     unread = len(chats - cursors.keys())
     marked = len(memory.marks())
@@ -187,9 +192,9 @@ def _pending(memory: Memory) -> Finding:
     last = f"The newest read of a chat was at {newest:%Y-%m-%d %H:%M} UTC" if newest else "No chat was read yet"
     if waiting:
         return Finding("pending work", False, f"{last}; {', '.join(waiting)}.", "Run a sync: it goes on from there.")
-    if newest and datetime.now(UTC) - newest > STALE:
+    if newest and datetime.now(UTC) - newest > max(STALE, 2 * timedelta(hours=recheck_hours)):
         return Finding(
-            "pending work", False, f"{last}; each is due every {settings.RECHECK_HOURS:g} hours.",
+            "pending work", False, f"{last}; each is due every {recheck_hours:g} hours.",
             "See whether the scheduler still starts syncs.",
         )  # fmt: skip
     return Finding("pending work", True, f"{last}; no chat waits.")

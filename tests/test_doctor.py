@@ -106,6 +106,19 @@ def test_a_scheduler_that_stopped_is_noticed(known: Known, warehouse: Warehouse,
     assert "scheduler" in examined(linq)[1]["pending work"]["advice"]
 
 
+def test_a_sync_that_rechecks_once_a_week_is_not_called_stale_before_two(
+    known: Known, warehouse: Warehouse, examined: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, linq = known()
+    monkeypatch.setenv("SOURCES__LINQ__RECHECK_HOURS", "168")
+    warehouse.execute("update chat_syncs set synced_at = synced_at - interval 13 days")
+    assert examined(linq)[1]["pending work"]["is_well"]
+    warehouse.execute("update chat_syncs set synced_at = synced_at - interval 2 days")
+    assert "each is due every 168 hours" in examined(linq)[1]["pending work"]["sentence"]
+    monkeypatch.setenv("SOURCES__LINQ__RECHECK_HOURS", "soon")
+    assert "recheck_hours" in examined(linq)[1]["token"]["sentence"]
+
+
 def test_rows_that_fit_no_column_are_counted(known: Known, warehouse: Warehouse, examined: Any) -> None:
     _, linq = known()
     loads = "(select max(load_id) from _dlt_loads)"
