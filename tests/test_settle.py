@@ -101,6 +101,20 @@ def test_a_later_part_of_a_chat_is_counted_on_top_of_what_is_stored() -> None:
     assert both == Judgement(Verdict.SETTLED, 10, frozenset({10}))
 
 
+def test_a_chat_that_is_read_on_from_where_it_was_left_is_not_counted_under_a_start_date() -> None:
+    for read_from, verdict in ((NOON, Verdict.SETTLED), (None, Verdict.RECOUNT)):
+        left = synced(listing_hash=None, read_from=read_from)
+        assert judged([1], at(1), count=99, after=NOON - SECOND, sync=left).verdict is verdict
+
+
+def test_what_a_list_of_several_pages_lacks_is_gone_only_when_it_lacks_it_again() -> None:
+    pages = range(2, 103)
+    assert judged(pages, at(1, 2), count=101).verdict is Verdict.CONFIRM
+    assert judged(pages, at(1, 2), count=101, is_confirmed=True) == Judgement(Verdict.SETTLED, 101, frozenset({1}))
+    assert judged(pages, at(2), count=101).verdict is Verdict.SETTLED, "nothing is gone"
+    assert judged(range(2, 102), at(1, 2), count=100).verdict is Verdict.SETTLED, "of one page"
+
+
 def test_a_message_that_was_rejected_before_is_no_new_one() -> None:
     rows = [{"id": 10}, {"id": 2**70}, {"id": "x"}, {"text": "no id"}, 7]
     keys = [identity(row) for row in rows]
