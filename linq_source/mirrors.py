@@ -1,12 +1,14 @@
 """Lists mirrored whole: numbers, contacts, subscriptions, chats. What a list no longer holds has departed."""
 
-from collections.abc import Callable, Generator, Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from functools import partial
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from linq_source import listing
+from linq_source import listing, settings
 from linq_source.changes import changed_rows, integers, live, missing_rows, with_value
+from linq_source.client import LinqClient
 from linq_source.context import Context
 from linq_source.errors import ConfigurationError, ForbiddenError
 from linq_source.pages import Listed, identity
@@ -27,17 +29,42 @@ Collected: TypeAlias = list[tuple[str, list[object]]]
 """The listings of chats, each with the number that it was made for."""
 
 
-def mirror(context: Context, table: Table, listed: Listed) -> Generator[Batch, None, bool]:
-    """Yield what brings a table to equal a list; return whether it does, with nothing left for another sync."""
+ReadList: TypeAlias = Callable[[LinqClient], Coroutine[Any, Any, Listed]]
+"""Reads a whole list."""
+
+
+def mirror(context: Context, table: Table, listed: Listed, read: ReadList) -> Generator[Batch, None, bool]:
+    """Yield what brings a table to equal a list, which `read` reads once more where that is needed.
+
+    Returns whether it does, with nothing left for another sync.
+    """
     new, _ = context.shaper.shape(table, listed.rows)
     stored = context.memory.rows(table)
     yield {table.name: changed_rows(new, stored, table)}
+    confirmed: pa.Table | None = None
     if listed.is_clean:
         context.rejects.note_whole([table])
         gone = _unlisted(missing_rows(new, stored, table.key), listed.rows)
-        return (yield from departures(context, table, gone))
-    context.skip(f"{table.name}: the list kept changing while it was read, so no deletion was believed")
-    return False
+        gone = live(gone) if table.departure is Departure.MARKED else gone
+        confirmed = _confirmed(context, gone, [(listed.rows, read)])
+    if confirmed is None:
+        context.skip(f"{table.name}: the list kept changing while it was read, so no deletion was believed")
+        return False
+    return (yield from departures(context, table, confirmed))
+
+
+def _confirmed(context: Context, gone: pa.Table, lists: Iterable[tuple[list[object], ReadList]]) -> pa.Table | None:
+    """Return the rows of `gone` that lists of several pages lack once more; None where those do not stand still.
+
+    Where one row left and another came between two pages, a list seems whole and lacks one that is there.
+    """
+    for rows, read in lists:
+        if gone.num_rows and len(rows) > settings.PER_PAGE:
+            again = context.reader.run(read)
+            if not again.is_clean:
+                return None
+            gone = _unlisted(gone, again.rows)
+    return gone
 
 
 def departures(context: Context, table: Table, gone: pa.Table) -> Generator[Batch, None, bool]:
@@ -106,8 +133,7 @@ class ChatLists:
         is_believed = len(numbers.rows) == len(self._ids) and (self._ids or context.options.allows_mass_delete)
         self._examined = context.our_numbers - set(self._ids) if is_believed and not restricted else set()
         self._waiting = {
-            number: context.reader.start(lambda client, number=number: listing.chats(client, number))  # type: ignore[misc]
-            for number in sorted(wanted)
+            number: context.reader.start(partial(listing.chats, phone_number=number)) for number in sorted(wanted)
         }
 
     def batches(self) -> Generator[Batch, None, list[Listing]]:
@@ -125,7 +151,7 @@ class ChatLists:
         }
         here = set(integers(chats, "id"))
         gone = self._gone(chats, stored[CHATS], stored[CHAT_PHONE_NUMBERS])
-        gone = _unlisted(gone, (row for _, rows in everything for row in rows))
+        gone = self._confirmed(_unlisted(gone, (row for _, rows in everything for row in rows)), everything)
         departed = list(departures(context, CHATS, gone))
         yield from departed
         # The sets of a chat go with it; those of a chat whose departure was not believed stay.
@@ -165,6 +191,14 @@ class ChatLists:
                     "so no deletion among them was believed"
                 )
         return collected
+
+    def _confirmed(self, gone: pa.Table, everything: Collected) -> pa.Table:
+        lists = ((rows, partial(listing.chats, phone_number=number)) for number, rows in everything)
+        confirmed = _confirmed(self._context, gone, lists)
+        if confirmed is None:
+            self._context.skip("chats: lists kept changing while they were read, so no deletion was believed")
+            return gone.slice(0, 0)
+        return confirmed
 
     def _own(self, listed: Collected) -> Collected:
         """Return the chats of this shard: those whose first number, of all that list them, is its own.

@@ -19,7 +19,7 @@ from linq_source.errors import AuthenticationError, ForbiddenError, LinqError, U
 from linq_source.extras import ExtraColumns
 from linq_source.forgotten import FORGOTTEN
 from linq_source.memory import Memory
-from linq_source.mirrors import ChatLists, mirror, read_phone_numbers
+from linq_source.mirrors import ChatLists, ReadList, mirror, read_phone_numbers
 from linq_source.pages import Listed
 from linq_source.plan import ChatSync, check_redaction, last_redaction, plan
 from linq_source.reader import InterruptedReadError, Reader
@@ -183,7 +183,7 @@ class Sync:
         needs_chats = bool(selected & (CHAT_TABLES | READ_TABLES))
         chat_lists = ChatLists(context, numbers) if needs_chats else None
         lists = {
-            table: context.reader.start(read)
+            table: (context.reader.start(read), read)
             for table, read in (
                 (WEBHOOK_SUBSCRIPTIONS, listing.webhook_subscriptions),
                 (CONTACTS, listing.contacts),
@@ -191,9 +191,9 @@ class Sync:
             if table.name in selected and (table is not CONTACTS or self._contacts_are_due(context, cursors))
         }
         if PHONE_NUMBERS.name in selected:
-            yield from mirror(context, PHONE_NUMBERS, numbers)
-        for table, wait in lists.items():
-            yield from self._mirror(context, table, wait)
+            yield from mirror(context, PHONE_NUMBERS, numbers, listing.phone_numbers)
+        for table, (wait, read) in lists.items():
+            yield from self._mirror(context, table, wait, read)
         if chat_lists:
             listings = yield from chat_lists.batches()
             if selected & READ_TABLES:
@@ -205,7 +205,7 @@ class Sync:
                 self._chat_reads = ChatReads(context, remembers=remembers, batch_rows=self._slice_rows)
                 yield from self._chat_reads.batches(reads)
 
-    def _mirror(self, context: Context, table: Table, wait: Callable[[], Listed]) -> Iterator[Batch]:
+    def _mirror(self, context: Context, table: Table, wait: Callable[[], Listed], read: ReadList) -> Iterator[Batch]:
         """Yield what brings contacts or subscriptions to equal their list."""
         try:
             listed = wait()
@@ -215,7 +215,7 @@ class Sync:
                 raise
             context.skip(f"{table.name}: {str(error).rstrip('.')}")
             return
-        is_settled = yield from mirror(context, table, listed)
+        is_settled = yield from mirror(context, table, listed, read)
         if table is CONTACTS and self.options.contacts_hours and is_settled:
             row = {"list_name": CONTACTS.name, "synced_at": context.now}
             yield {LIST_SYNCS.name: pa.Table.from_pylist([row], schema=LIST_SYNCS.schema)}

@@ -82,6 +82,47 @@ def test_a_message_that_slipped_from_one_page_to_another_is_not_taken_for_delete
     assert_mirrors(warehouse, world)
 
 
+def test_a_contact_that_slipped_from_one_page_to_another_is_not_taken_for_deleted(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = small_world(contacts=250)
+    linq = serve(world)
+    warehouse.sync(linq)
+    known = {row["id"] for row in warehouse.live("contacts")}
+
+    def swap() -> None:
+        world.delete_contact(world.listed()["contacts"][0]["id"])
+        world.add_contact(first_name="New")
+
+    before_page_two(linq, "/contacts", swap, times=1)
+    assert warehouse.sync(linq).exit_code == 0
+    gone = known - {row["id"] for row in warehouse.live("contacts")}
+    assert gone <= known - {row["id"] for row in world.listed()["contacts"]}
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+
+
+def test_a_chat_that_slipped_from_one_page_to_another_is_not_taken_for_gone(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = World.make(seed=5, phone_numbers=1, chats=250, messages=300, end=OLD)
+    linq = serve(world)
+    warehouse.sync(linq)
+    known = {row["id"] for row in warehouse.live("chats")}
+    ours = world.listed()["phone_numbers"][0]["phone_number"]
+
+    def swap() -> None:
+        world.remove_chat(world.listed()["chats"][0]["id"])
+        world.add_chat(["+12125550199"], ours=[ours])
+
+    before_page_two(linq, "/chats", swap, times=1)
+    warehouse.sync(linq)
+    gone = known - {row["id"] for row in warehouse.live("chats")}
+    assert gone <= known - {row["id"] for row in world.listed()["chats"]}
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+
+
 def test_under_an_end_date_too_every_chat_is_read_whole_when_its_recheck_is_due(
     serve: Serve, warehouse: Warehouse
 ) -> None:
