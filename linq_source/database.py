@@ -31,13 +31,17 @@ def held_database(
 
     Raises ConfigurationError where the path can name no database, DestinationError where it cannot be opened; waits
     a while for one that is in use. While one connection is open, others of this process share its database: dlt opens
-    some five in a sync, which took a sixth of its time.
+    some five in a sync, which took a sixth of its time. What a killed process has spilled beside the file is removed.
     """
     if not path.parent.is_dir():
         raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
     if path.is_dir():
         raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
+    spilled = _spilled(path)  # before it is opened: what comes later is our own
     with _opened(path, patience_seconds, sleep):
+        # No other process has it open now, nor needs these. The folder stays: DuckDB does not make it twice.
+        for left in spilled:
+            left.unlink(missing_ok=True)
         yield
 
 
@@ -94,6 +98,16 @@ def lock_path(path: Path) -> Path:
     """Return the lock file of a database, the same by whatever path the database is named."""
     real = path.resolve()
     return real.with_name(real.name + ".lock")
+
+
+def _spill_folder(path: Path) -> Path:
+    """Return where DuckDB puts rows that memory has no room for; it removes them unless it is killed."""
+    return path.with_name(path.name + ".tmp")
+
+
+def _spilled(path: Path) -> list[Path]:
+    folders = {_spill_folder(path), _spill_folder(path.resolve())}
+    return [file for folder in folders for file in folder.glob("duckdb_temp_*")]
 
 
 def _check_magic(path: Path, *, may_be_empty: bool) -> None:
@@ -160,7 +174,9 @@ def write_anew(database: Path) -> None:
     for left in (fresh, fresh.with_name(fresh.name + ".wal")):
         left.unlink(missing_ok=True)
     try:
-        with _private_files(), duckdb.connect(":memory:") as connection:
+        # Else it spills into the current folder, where the next run would not look.
+        spill = str(_spill_folder(database))
+        with _private_files(), duckdb.connect(":memory:", config={"temp_directory": spill}) as connection:
             connection.execute(f"attach {literal(str(database))} as old; attach {literal(str(fresh))} as new")
             connection.execute("copy from database old to new; detach new; detach old")
         if database.with_name(database.name + ".wal").exists():
