@@ -12,7 +12,7 @@ import duckdb
 from linq_source import settings
 from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.event_tables import EVENT_TABLES
-from linq_source.sql_text import literal
+from linq_source.sql_text import literal, quoted_name
 from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
@@ -162,6 +162,16 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
             name: connection.sql(f'select count(*) from "{dataset_name}"."{name}"').fetchone() for name in names
         }
     return {name: row[0] for name, row in counts.items() if row}
+
+
+def empty_staging(tables: duckdb.DuckDBPyConnection) -> None:
+    """Empty the tables in which dlt prepares a merge: they still hold what was merged last."""
+    like = f"{settings.DATASET_NAME}_staging%"
+    found = (
+        "select schema_name, table_name from duckdb_tables() where schema_name like ? and table_name not like '_dlt%'"
+    )
+    for schema, table in tables.execute(found, [like]).fetchall():
+        tables.execute(f"delete from {quoted_name(schema)}.{quoted_name(table)}")
 
 
 def write_anew(database: Path) -> None:

@@ -17,7 +17,7 @@ from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.values import integer_or_none
 from linq_source.webhook import store
 from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
-from linq_source.webhook.event_rows import GONE, kept_of, without_forgotten
+from linq_source.webhook.event_rows import GONE, kept_of, keyed, without_forgotten
 from linq_source.webhook.journal import LOCK_NAME
 from linq_source.webhook.parquet import as_parquet
 from linq_source.webhook.targets import LocalFolder, open_target, place_of
@@ -75,7 +75,8 @@ def forget_in_journal(folder: Path, forgotten: Forgotten, *, is_dry: bool) -> Co
 def _forget_events(
     connection: sqlite3.Connection, forgotten: Forgotten, counts: Counter[str], *, is_dry: bool
 ) -> None:
-    for seq, event_type, data in connection.execute("select seq, event_type, data from events").fetchall():
+    found = connection.execute("select seq, event_type, data, event_id, fingerprint from events").fetchall()
+    for seq, event_type, data, event_id, fingerprint in found:
         kept = kept_of(forgotten, event_type, data)
         if kept == data:
             continue
@@ -83,7 +84,11 @@ def _forget_events(
         if not is_dry and kept is GONE:
             connection.execute("delete from events where seq = ?", [seq])
         elif not is_dry:
-            connection.execute("update events set data = ? where seq = ?", [kept, seq])
+            # One that Linq has sent once more since it was changed takes its place.
+            connection.execute(
+                "update or replace events set data = ?, event_id = ?, fingerprint = ? where seq = ?",
+                [kept, *keyed(forgotten, event_id, fingerprint), seq],
+            )
 
 
 def _forget_bodies(

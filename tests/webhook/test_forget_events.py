@@ -8,10 +8,14 @@ import pytest
 
 from linq_source.forgotten import Forgotten
 from linq_source.webhook.event import UnreadableEventError, read_event
-from linq_source.webhook.forget_events import forget_in_journal
+from linq_source.webhook.event_files import open_files, read_events
+from linq_source.webhook.event_rows import without_forgotten
+from linq_source.webhook.forget_events import forget_in_files, forget_in_journal
 from linq_source.webhook.journal import Journal
+from linq_source.webhook.parquet import Roller
 from linq_source.webhook.store import Outcome, Received
-from tests.webhook.support import encoded, event, journal_rows
+from linq_source.webhook.targets import LocalFolder
+from tests.webhook.support import encoded, event, journal_rows, parquet_rows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THEM, OTHER = "+12125550199", "+12125550188"
@@ -92,3 +96,34 @@ def test_what_is_no_event_goes_when_it_is_theirs_and_stays_when_it_is_of_others(
     assert forget_in_journal(tmp_path, forgotten, is_dry=False) == {"rejects removed": len(THEIRS)}
     assert journal_rows(tmp_path, "select body from rejects order by seq") == OTHERS
     assert not any(b"cana" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def in_group(**changes: Any) -> bytes:
+    """What another wrote in a group of theirs; with `event_id=None` an event whose id is made from its body."""
+    people = [{"identifier": THEM, "display_name": THEM}, {"identifier": OTHER}]
+    return encoded(event(1, data={"id": "5", "from_phone": OTHER, "chat_handles": people}) | changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"event_id": None}], ids=["own id", "derived id"])
+def test_of_an_event_that_is_changed_no_hash_is_kept_by_which_the_number_could_be_tried(
+    tmp_path: Path, forgotten: Forgotten, changes: dict[str, Any]
+) -> None:
+    body, journal, columns = in_group(**changes), tmp_path / "journal", "event_id, data, fingerprint"
+    before = read_event(body)
+    receive(journal, body)
+    with Journal(journal) as opened:
+        Roller(opened, LocalFolder(tmp_path), clock=lambda: NOON).roll()
+    again = [read_events(open_files(str(tmp_path)), name, place="") for name in open_files(str(tmp_path)).names()]
+    loaded_later = without_forgotten(next(again[0]), forgotten)
+    for _ in range(2):
+        forget_in_journal(journal, forgotten, is_dry=False)
+        forget_in_files(str(tmp_path), forgotten, is_dry=False)
+        [(event_id, data, fingerprint)] = journal_rows(journal, f"select {columns} from events")
+        assert parquet_rows(tmp_path, columns) == [(event_id, data, fingerprint)]
+        assert THEM not in data
+        assert fingerprint == forgotten.keyed(before.fingerprint) != before.fingerprint
+        assert event_id == (before.event_id if before.has_own_id else f"sha256:{fingerprint[5:]}")
+        assert [loaded_later[name].to_pylist() for name in columns.split(", ")] == [[event_id], [data], [fingerprint]]
+        # What Linq sends once more is no conflict, whose body would be kept; without an id of its own it is new.
+        assert receive(journal, body) == [Outcome.DUPLICATE if before.has_own_id else Outcome.STORED]
+    assert journal_rows(journal, "select * from conflicts") == []
