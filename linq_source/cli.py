@@ -99,6 +99,8 @@ def settings_given(options: argparse.Namespace) -> dict[str, Any]:
 def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command and exit with its code; an error becomes one sentence on standard error."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    # DuckDB's file, its log and what it spills hold all texts. A file that exists keeps the permissions it was given.
+    os.umask(0o077)
     # Python looks for circles among objects after every 700 new ones. Rows have none, and it takes a fifth of a sync.
     gc.set_threshold(100_000, 50, 1_000)
     signal.signal(signal.SIGTERM, _terminate)  # until the sync has handlers of its own

@@ -12,7 +12,7 @@ import duckdb
 from linq_source import settings
 from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.event_tables import EVENT_TABLES
-from linq_source.sql_text import literal
+from linq_source.sql_text import literal, quoted_name
 from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
@@ -31,13 +31,17 @@ def held_database(
 
     Raises ConfigurationError where the path can name no database, DestinationError where it cannot be opened; waits
     a while for one that is in use. While one connection is open, others of this process share its database: dlt opens
-    some five in a sync, which took a sixth of its time.
+    some five in a sync, which took a sixth of its time. What a killed process has spilled beside the file is removed.
     """
     if not path.parent.is_dir():
         raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
     if path.is_dir():
         raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
+    spilled = _spilled(path)  # before it is opened: what comes later is our own
     with _opened(path, patience_seconds, sleep):
+        # No other process has it open now, nor needs these. The folder stays: DuckDB does not make it twice.
+        for left in spilled:
+            left.unlink(missing_ok=True)
         yield
 
 
@@ -96,6 +100,16 @@ def lock_path(path: Path) -> Path:
     return real.with_name(real.name + ".lock")
 
 
+def _spill_folder(path: Path) -> Path:
+    """Return where DuckDB puts rows that memory has no room for; it removes them unless it is killed."""
+    return path.with_name(path.name + ".tmp")
+
+
+def _spilled(path: Path) -> list[Path]:
+    folders = {_spill_folder(path), _spill_folder(path.resolve())}
+    return [file for folder in folders for file in folder.glob("duckdb_temp_*")]
+
+
 def _check_magic(path: Path, *, may_be_empty: bool) -> None:
     """Raise ConfigurationError for a file of any other program: DuckDB would look for an extension that reads it."""
     if not path.is_file():
@@ -150,6 +164,16 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
     return {name: row[0] for name, row in counts.items() if row}
 
 
+def empty_staging(tables: duckdb.DuckDBPyConnection) -> None:
+    """Empty the tables in which dlt prepares a merge: they still hold what was merged last."""
+    like = f"{settings.DATASET_NAME}_staging%"
+    found = (
+        "select schema_name, table_name from duckdb_tables() where schema_name like ? and table_name not like '_dlt%'"
+    )
+    for schema, table in tables.execute(found, [like]).fetchall():
+        tables.execute(f"delete from {quoted_name(schema)}.{quoted_name(table)}")
+
+
 def write_anew(database: Path) -> None:
     """Write the file anew, in one step: in the old one, what was removed may still stand in blocks that are free.
 
@@ -160,7 +184,9 @@ def write_anew(database: Path) -> None:
     for left in (fresh, fresh.with_name(fresh.name + ".wal")):
         left.unlink(missing_ok=True)
     try:
-        with _private_files(), duckdb.connect(":memory:") as connection:
+        # Else it spills into the current folder, where the next run would not look.
+        spill = str(_spill_folder(database))
+        with _private_files(), duckdb.connect(":memory:", config={"temp_directory": spill}) as connection:
             connection.execute(f"attach {literal(str(database))} as old; attach {literal(str(fresh))} as new")
             connection.execute("copy from database old to new; detach new; detach old")
         if database.with_name(database.name + ".wal").exists():

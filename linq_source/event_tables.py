@@ -29,7 +29,11 @@ WEBHOOK_EVENTS = Table(
         Column("message_id", INTEGER, "The message that it is about, if any."),
         Column("message_sent_at", TIMESTAMP, "When that message was sent, if the event tells."),
         Column("data", TEXT, "What the event tells, as JSON.", is_json=True),
-        Column("fingerprint", TEXT, "A hash of the whole body: the same for every delivery of the event."),
+        Column(
+            "fingerprint",
+            TEXT,
+            "A hash of the whole body: the same for every delivery. `hmac:` and a keyed one where forget.py was.",
+        ),
         Column("receiver", TEXT, "Which receiver had it first."),
     ),
 )

@@ -7,7 +7,7 @@ A run that is killed is simply run again: until the tables, which come last, it 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,15 +17,15 @@ from typing import Any
 import duckdb
 
 from linq_source import settings
-from linq_source.database import held_database, lock_path, write_anew
+from linq_source.database import empty_staging, held_database, lock_path, write_anew
 from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
-from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, name_of_key, recall
+from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, first_key, name_of_key, recall
 from linq_source.process import fresh_folder, locked
 from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of
-from linq_source.sql_text import is_one_of, quoted_name
+from linq_source.sql_text import is_one_of
 from linq_source.strict_json import BrokenBodyError, decode
-from linq_source.webhook.event_rows import GONE, kept_of
+from linq_source.webhook.event_rows import GONE, kept_of, keyed
 from linq_source.webhook.forget_events import forget_in_files, forget_in_journal, journal_held
 
 Ids = dict[str, set[Any]]
@@ -48,6 +48,8 @@ _THEIRS: dict[str, str] = {
     "or event_id in (select id from gone_changes)",
 }
 """Of each table, the rows that go. A group's cursor goes so that the group is read whole once more."""
+
+_OF_EVENTS = {"message_reads", "typing_indicators", "participant_changes"}
 
 
 @dataclass
@@ -129,7 +131,7 @@ def _person(
     recall(earlier, redact_key)  # which raises where the key is another
     _check_key(tables, redact_key)
     name, key = name_of_key(earlier, redact_key)
-    forgotten = Forgotten([key])
+    forgotten = Forgotten([key], first_key(earlier, redact_key))
     for identifier in identifiers:
         forgotten.add(identifier)
     contacts = _rows(tables, "contacts", "id", "phone_number", "email")
@@ -217,16 +219,19 @@ def _note(tables: duckdb.DuckDBPyConnection, who: _Person, ids: Ids) -> None:
 def _remove(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten, ids: Ids, *, is_dry: bool) -> Counter[str]:
     """Remove the rows of all tables in one transaction; return how many of each."""
     counts, present = Counter[str](), _present(tables)
-    changed: dict[str, str | None] = {}
-    for row in _rows(tables, "webhook_events", "event_id", "event_type", "chat_id", "message_id", "data"):
+    gone_events: set[str] = set()
+    changed: dict[str, tuple[str, str, str | None]] = {}
+    columns = ("event_id", "event_type", "chat_id", "message_id", "data", "fingerprint")
+    for row in _rows(tables, "webhook_events", *columns):
         is_theirs = row["chat_id"] in ids["gone_chats"] or row["message_id"] in ids["gone_messages"]
         kept = GONE if is_theirs else kept_of(forgotten, row["event_type"], row["data"])
-        if kept != row["data"]:
-            changed[row["event_id"]] = kept
+        if kept is GONE:
+            gone_events.add(row["event_id"])
+        elif kept != row["data"]:
+            changed[row["event_id"]] = (*keyed(forgotten, row["event_id"], row["fingerprint"]), kept)
     tables.execute("begin")
     try:
-        gone = ids | {"gone_events": {event_id for event_id, kept in changed.items() if kept is GONE}}
-        for name, keys in gone.items():
+        for name, keys in (ids | {"gone_events": gone_events}).items():
             kind = "varchar" if name in ("gone_rejects", "gone_calls", "gone_changes", "gone_events") else "bigint"
             tables.execute(f"create or replace temp table {name} as select unnest(?::{kind}[]) as id", [list(keys)])
         for table in sorted(present & _THEIRS.keys()):
@@ -234,15 +239,13 @@ def _remove(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten, ids: Ids, *
             counts.update({table: count} if count else {})
             if not is_dry:
                 tables.execute(f'delete from "{table}" where {_THEIRS[table]}')
-        for event_id, kept in changed.items():
-            counts["webhook_events changed"] += kept is not GONE
-            if not is_dry and kept is not GONE:
-                tables.execute("update webhook_events set data = ? where event_id = ?", [kept, event_id])
+        counts["webhook_events changed"] += len(changed)
         if not is_dry:
+            _rewrite_events(tables, changed)
             if "chats" in present:
                 # A group may be named after the people in it.
                 tables.execute("update chats set display_name = null where id in (select id from gone_groups)")
-            _empty_staging(tables)
+            empty_staging(tables)
         tables.execute("commit")
     except BaseException:
         tables.execute("rollback")
@@ -250,14 +253,12 @@ def _remove(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten, ids: Ids, *
     return +counts
 
 
-def _empty_staging(tables: duckdb.DuckDBPyConnection) -> None:
-    """Empty the tables in which dlt prepares a merge: they still hold what was merged last."""
-    like = f"{settings.DATASET_NAME}_staging%"
-    found = (
-        "select schema_name, table_name from duckdb_tables() where schema_name like ? and table_name not like '_dlt%'"
-    )
-    for schema, table in tables.execute(found, [like]).fetchall():
-        tables.execute(f"delete from {quoted_name(schema)}.{quoted_name(table)}")
+def _rewrite_events(tables: duckdb.DuckDBPyConnection, changed: Mapping[str, tuple[str, str, str | None]]) -> None:
+    for event_id, (new_id, fingerprint, data) in changed.items():
+        told = [new_id, fingerprint, data, event_id]
+        tables.execute("update webhook_events set event_id = ?, fingerprint = ?, data = ? where event_id = ?", told)
+        for table in sorted(_present(tables) & _OF_EVENTS) if new_id != event_id else ():
+            tables.execute(f'update "{table}" set event_id = ? where event_id = ?', [new_id, event_id])
 
 
 @contextmanager

@@ -5,9 +5,11 @@ contacts that went. Where they are listed all the same, a row of theirs is repla
 it counts in its list, and is not stored.
 """
 
+import hmac
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from linq_source import settings
@@ -42,12 +44,13 @@ _CALLERS = ("from", "to", "forwarded_from", "answered_by")
 class Forgotten:
     """People by the digests of what they are reached at, and Linq's ids of their chats and contacts."""
 
-    def __init__(self, keys: Iterable[bytes]) -> None:
+    def __init__(self, keys: Iterable[bytes], first_key: bytes | None = None) -> None:
         self.digests: set[str] = set()
         self.chats: set[int] = set()
         self.contacts: set[int] = set()
         self.messages: set[int] = set()
         self._keys = tuple(keys)
+        self._first_key = first_key or next(iter(self._keys), b"")
         self._known: dict[str, bool] = {}
 
     def add(self, identifier: str) -> None:
@@ -67,6 +70,16 @@ class Forgotten:
             spelled = {text} if _PSEUDONYM.fullmatch(text) else {pseudonym(text, key) for key in self._keys}
             self._known[text] = not spelled.isdisjoint(self.digests)
         return self._known[text]
+
+    def keyed(self, fingerprint: str) -> str:
+        """Return what stands for the hash of an event that is kept without them.
+
+        The hash itself would tell their number to whoever tries all against what is left of the event. It is always
+        the first key that forget.py was run with, so that the same event gets the same everywhere and every time.
+        """
+        if fingerprint.startswith(PREFIX):
+            return fingerprint
+        return PREFIX + hmac.digest(self._first_key, b"fingerprint of " + fingerprint.encode(), "sha256").hex()
 
     def is_in(self, document: Any) -> bool:
         """Whether a document holds such a number or address as one of its values, or as the name of a field."""
@@ -201,8 +214,7 @@ def recall(rows: Iterable[Mapping[str, Any]], key: str | None) -> Forgotten | No
     rows = list(rows)
     if not rows:
         return None
-    keys = {str(row["key"]) for row in rows if row["kind"] == PERSON}
-    found = Forgotten([_key_named(name, key) for name in sorted(keys)])
+    found = Forgotten([_key_named(name, key) for name in _names_of_keys(rows)])
     found.digests = {row["value"] for row in rows if row["kind"] == PERSON}
     found.chats = {int(row["value"]) for row in rows if row["kind"] == CHAT}
     found.messages = {int(row["value"]) for row in rows if row["kind"] == MESSAGE}
@@ -221,9 +233,21 @@ def name_of_key(rows: Iterable[Mapping[str, Any]], key: str | None) -> tuple[str
     return own, bytes.fromhex(own)
 
 
+def first_key(rows: Iterable[Mapping[str, Any]], key: str | None) -> bytes | None:
+    """Return the key of the person in FORGOTTEN who was forgotten first, if there is any."""
+    return next((_key_named(name, key) for name in _names_of_keys(rows)), None)
+
+
 def is_forgotten(row: Any) -> bool:
     """Whether a row stands for one that is not told of."""
     return isinstance(row, dict) and row.get(MARK) is True
+
+
+def _names_of_keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of keys in the order in which they came into use."""
+    never = datetime.min.replace(tzinfo=UTC)
+    used = sorted((row.get("forgotten_at") or never, str(row["key"])) for row in rows if row["kind"] == PERSON)
+    return list(dict.fromkeys(name for _, name in used))
 
 
 def _key_named(name: str, key: str | None) -> bytes:

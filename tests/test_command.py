@@ -1,6 +1,7 @@
 """The real command in a process of its own: exit codes, one clear sentence, no traceback, no secret, no warning."""
 
 import json
+import os
 import re
 import shlex
 import sqlite3
@@ -198,3 +199,22 @@ def test_the_token_can_come_from_dlts_secrets_file(serve: Serve, warehouse: Ware
     finished = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert_mirrors(warehouse, world)
+
+
+def test_what_a_command_makes_is_its_owners_alone_and_what_was_shared_stays_shared(
+    serve: Serve, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    linq = serve(small_world())
+    before = os.umask(0o022)
+    try:
+        assert warehouse.command(linq).returncode == 0
+        made = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert warehouse.path in made
+        assert {path.stat().st_mode & 0o077 for path in made} == {0}
+        warehouse.path.chmod(0o640)
+        for script in ("linq_to_duckdb.py", "forget.py"):
+            options = ("--phone-number", "+19995550000") if script == "forget.py" else ("--full-refresh",)
+            assert run_pipeline(script, "--database", str(warehouse.path), *options, linq=linq).returncode == 0
+            assert warehouse.path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)

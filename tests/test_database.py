@@ -1,17 +1,20 @@
 """A DuckDB file under a sync: its log stays short. Written anew: it keeps nothing of what was removed, stays where
-it was, and is never open to others.
+it was, and is never open to others. What a killed process has spilled does not stay.
 """
 
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from linq_source import database as database_module
-from linq_source.database import write_anew
+from linq_source.database import held_database, write_anew
+from linq_source.errors import DestinationError
 from linq_source.simulator import Simulator
 from tests.support import Warehouse, assert_mirrors, small_world
 
@@ -82,6 +85,58 @@ def test_while_it_is_written_nobody_else_can_read_it(database: Path) -> None:
     assert seen - {0o640} == {0o600}, "private until it takes the place and the mode of the old one"
     assert database.stat().st_mode & 0o777 == 0o640
     assert after == 0o022, "what is made later is as it would have been"
+
+
+SPILL = """
+import duckdb, os, sys, threading, time
+
+def watch():
+    folder = sys.argv[1] + ".tmp"
+    while not os.path.isdir(folder) or sum(each.stat().st_size for each in os.scandir(folder)) < 1_000_000:
+        time.sleep(0.01)
+    print("spilled", flush=True)
+
+threading.Thread(target=watch, daemon=True).start()
+with duckdb.connect(sys.argv[1], config={"memory_limit": "60MB", "threads": 1}) as connection:
+    texts = "select 'a spilled text ' || i as t, any_value(md5(i::varchar)) from range(20_000_000) r(i) group by t"
+    connection.execute(f"select count(*) from ({texts})").fetchall()
+"""
+
+
+@pytest.fixture
+def spilling(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the database open and has spilled rows."""
+    with subprocess.Popen([sys.executable, "-c", SPILL, str(database)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        assert child.stdout.readline() == "spilled\n"
+        yield child
+        child.kill()
+
+
+def spilled(database: Path) -> list[Path]:
+    return list(database.with_name(database.name + ".tmp").glob("*"))
+
+
+def test_what_a_killed_process_has_spilled_is_removed_by_the_next_run(
+    database: Path, spilling: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    spilling.kill()
+    spilling.wait()
+    link = tmp_path / "link.duckdb"
+    link.symlink_to(database)
+    assert spilled(database)
+    with held_database(link):
+        assert spilled(database) == []
+
+
+def test_what_another_program_spills_is_left_to_it(database: Path, spilling: subprocess.Popen[str]) -> None:
+    with (
+        pytest.raises(DestinationError, match="open in another program"),
+        held_database(database, patience_seconds=0),
+    ):
+        pass
+    assert spilling.poll() is None
+    assert spilled(database)
 
 
 @pytest.mark.parametrize(("largest_bytes", "is_long"), [(1_000, False), (32_000_000, True)])

@@ -12,7 +12,7 @@ from linq_source.process import locked
 from linq_source.simulator import Recorder, Simulator, World
 from tests.support import OLD, TOKEN, Finished, Warehouse, _listed, run_pipeline, small_world
 from tests.test_canaries import content
-from tests.webhook.support import Process, deliver, journal_rows, parquet_rows
+from tests.webhook.support import Process, deliver, encoded, journal_rows, parquet_rows
 
 Serve = Callable[..., Simulator]
 
@@ -127,6 +127,24 @@ def test_a_chat_that_linq_lists_no_more_is_found_by_its_name(account: Account) -
     counts = json.loads(done.stdout)["tables"]
     assert (counts["chats"], counts["messages"]) == (1, 1)
     assert account.warehouse.query(f"select id from messages where chat_id = {chat.id}") == []
+
+
+def test_of_others_events_in_a_group_no_hash_stays_and_a_second_delivery_brings_none_back(account: Account) -> None:
+    people = [{"identifier": NUMBER, "display_name": NUMBER}, {"identifier": OTHER}]
+    body = {"event": "typing_indicator.received", "data": {"chat_id": str(account.group.id), "chat_handles": people}}
+    account.recorder.bodies = lambda: [encoded(body)] * (account.sent + 1)  # type: ignore[method-assign]
+    account.deliver()
+    account.sync()
+    [(before,)] = account.warehouse.query("select event_id from webhook_events where event_id like 'sha256:%'")
+    assert account.forget("--phone-number", NUMBER).returncode == 0
+    found = "select event_id, fingerprint from webhook_events where event_id like 'sha256:%'"
+    [(event_id, fingerprint)] = account.warehouse.query(found)
+    assert event_id == fingerprint.replace("hmac:", "sha256:") != before
+    assert account.warehouse.query("select event_id from typing_indicators") == [(event_id,)]
+    account.deliver()
+    account.sync()
+    assert account.warehouse.query(found) == [(event_id, fingerprint)]
+    assert DIGITS.encode() not in account.warehouse.path.read_bytes()
 
 
 @pytest.mark.slow

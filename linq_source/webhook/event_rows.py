@@ -17,7 +17,7 @@ import pyarrow as pa
 from linq_source.changes import texts
 from linq_source.event_tables import CALLS, MESSAGE_READS, PARTICIPANT_CHANGES, TYPING_INDICATORS, WEBHOOK_EVENTS
 from linq_source.forgotten import Forgotten
-from linq_source.redact import Redactor
+from linq_source.redact import PREFIX, Redactor
 from linq_source.rows import Batch
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.tables import INTEGER, TEXT, Table
@@ -91,10 +91,25 @@ def without_forgotten(events: pa.Table, forgotten: Forgotten) -> pa.Table:
         kept_of(forgotten, kind, text)
         for kind, text in zip(texts(events, "event_type"), events["data"].to_pylist(), strict=True)
     ]
-    is_kept = pa.array([each is not GONE for each in told], type=pa.bool_())
-    position = events.schema.get_field_index("data")
-    data = pa.array([each for each in told if each is not GONE], type=TEXT)
-    return events.filter(is_kept).set_column(position, events.schema.field(position), data)
+    before = zip(*(events[name].to_pylist() for name in ("event_id", "fingerprint", "data")), strict=True)
+    kept = [
+        (event_id, fingerprint, data) if data == old else (*keyed(forgotten, event_id, fingerprint), data)
+        for (event_id, fingerprint, old), data in zip(before, told, strict=True)
+        if data is not GONE
+    ]
+    events = events.filter(pa.array([each is not GONE for each in told], type=pa.bool_()))
+    columns = zip(*kept, strict=True) if kept else ((), (), ())
+    for name, values in zip(("event_id", "fingerprint", "data"), columns, strict=True):
+        position = events.schema.get_field_index(name)
+        events = events.set_column(position, events.schema.field(position), pa.array(values, type=TEXT))
+    return events
+
+
+def keyed(forgotten: Forgotten, event_id: str, fingerprint: str) -> tuple[str, str]:
+    """Return the id and the fingerprint of an event that is kept changed: neither is a hash of what it was."""
+    stands = forgotten.keyed(fingerprint)
+    is_derived = event_id.startswith(DERIVED)
+    return f"{DERIVED}{stands.removeprefix(PREFIX)}" if is_derived else event_id, stands
 
 
 def kept_of(forgotten: Forgotten, event_type: str, text: str | None) -> str | None:

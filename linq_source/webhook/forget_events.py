@@ -3,9 +3,10 @@
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
@@ -13,14 +14,16 @@ from filelock import FileLock, Timeout
 from linq_source.errors import DestinationError, LockedError
 from linq_source.forgotten import Forgotten
 from linq_source.strict_json import BrokenBodyError, decode
+from linq_source.values import integer_or_none
 from linq_source.webhook import store
 from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
-from linq_source.webhook.event_rows import GONE, kept_of, without_forgotten
+from linq_source.webhook.event_rows import GONE, kept_of, keyed, without_forgotten
 from linq_source.webhook.journal import LOCK_NAME
 from linq_source.webhook.parquet import as_parquet
 from linq_source.webhook.targets import LocalFolder, open_target, place_of
 
 _LIKE_NUMBERS = re.compile(r"\+?\d[\d ().-]{5,22}\d")
+_LIKE_IDS = re.compile(r"id[\"']?\s*[:=]\s*[\"']?(\d{1,19})\b")
 
 
 @contextmanager
@@ -72,7 +75,8 @@ def forget_in_journal(folder: Path, forgotten: Forgotten, *, is_dry: bool) -> Co
 def _forget_events(
     connection: sqlite3.Connection, forgotten: Forgotten, counts: Counter[str], *, is_dry: bool
 ) -> None:
-    for seq, event_type, data in connection.execute("select seq, event_type, data from events").fetchall():
+    found = connection.execute("select seq, event_type, data, event_id, fingerprint from events").fetchall()
+    for seq, event_type, data, event_id, fingerprint in found:
         kept = kept_of(forgotten, event_type, data)
         if kept == data:
             continue
@@ -80,7 +84,11 @@ def _forget_events(
         if not is_dry and kept is GONE:
             connection.execute("delete from events where seq = ?", [seq])
         elif not is_dry:
-            connection.execute("update events set data = ? where seq = ?", [kept, seq])
+            # One that Linq has sent once more since it was changed takes its place.
+            connection.execute(
+                "update or replace events set data = ?, event_id = ?, fingerprint = ? where seq = ?",
+                [kept, *keyed(forgotten, event_id, fingerprint), seq],
+            )
 
 
 def _forget_bodies(
@@ -88,14 +96,52 @@ def _forget_bodies(
 ) -> None:
     for rowid, body in connection.execute(f"select rowid, body from {table}").fetchall():
         try:
-            is_theirs = forgotten.is_in(decode(body))
-        except BrokenBodyError:
-            text = body.decode("utf-8", "replace")
-            is_theirs = forgotten.is_in(re.findall(r"[^\s\"',:;{}\[\]<>]+", text) + _LIKE_NUMBERS.findall(text))
+            is_theirs = _is_theirs(decode(body), forgotten)
+        except (BrokenBodyError, RecursionError):
+            is_theirs = _is_theirs_as_text(body.decode("utf-8", "replace"), forgotten)
         if is_theirs:
             counts[f"{table} removed"] += 1
             if not is_dry:
                 connection.execute(f"delete from {table} where rowid = ?", [rowid])
+
+
+def _is_theirs(document: Any, forgotten: Forgotten) -> bool:
+    """Whether a whole body tells of them. It need not be an event: some were refused since they are none."""
+    body = document if isinstance(document, dict) else {}
+    kind = next((body[name] for name in ("event_type", "event") if isinstance(body.get(name), str)), "")
+    if any(forgotten.event(kind, each) != each for each in (document, body.get("data"))):
+        return True
+    ids = {"chat": forgotten.chats, "contact": forgotten.contacts}
+    ids |= dict.fromkeys(("message", "chat_message", "associated_message"), forgotten.messages)
+    # What an id without a name is the id of, only the type can say.
+    return _has_one_of(document, ids if kind else ids | {"data": _all_ids(forgotten)}, "data")
+
+
+def _has_one_of(document: Any, ids: Mapping[str, Set[int]], owner: str) -> bool:
+    """Whether a document holds one of these ids, each under the name of what it is the id of."""
+    if isinstance(document, list):
+        return any(_has_one_of(each, ids, owner) for each in document)
+    if not isinstance(document, dict):
+        return False
+    for name, value in document.items():
+        if isinstance(value, dict | list):
+            if _has_one_of(value, ids, name):
+                return True
+        elif name == "id" or name.endswith("_id"):
+            about = owner if name == "id" else name.removesuffix("_id")
+            if integer_or_none(value) in ids.get(about, ()):
+                return True
+    return False
+
+
+def _is_theirs_as_text(text: str, forgotten: Forgotten) -> bool:
+    if not _all_ids(forgotten).isdisjoint(map(int, _LIKE_IDS.findall(text))):
+        return True
+    return forgotten.is_in(re.findall(r"[^\s\"',:;{}\[\]<>]+", text) + _LIKE_NUMBERS.findall(text))
+
+
+def _all_ids(forgotten: Forgotten) -> set[int]:
+    return forgotten.chats | forgotten.contacts | forgotten.messages
 
 
 def forget_in_files(directory: str, forgotten: Forgotten, *, is_dry: bool) -> tuple[Counter[str], list[str]]:

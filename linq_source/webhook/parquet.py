@@ -39,7 +39,10 @@ _COUNTED: Any = ["created_at", "received_at", "seq"]
 MAX_ROWS = 20_000
 MAX_BYTES = 64 * 1024 * 1024
 RETENTION = timedelta(days=30)
-"""The journal knows an event so long after it was received, to tell a duplicate; readers dedupe by event_id."""
+"""The journal knows an event so long after it was received, to tell a duplicate; readers dedupe by event_id.
+
+It keeps what came with the id of another event, and what was no event, as long.
+"""
 
 _DAY_MICROS = 86_400_000_000
 _PLAN_ROWS = 200_000
@@ -235,6 +238,13 @@ class Roller:
             " and seq in (select seq from events order by seq limit ?)",
             (oldest, _PRUNE_ROWS),
         )
+        # Nothing else keeps these. A conflict is of use as long as there is an event to compare it with.
+        connection.execute(
+            "delete from conflicts where received_at < ?"
+            " and not exists (select 1 from events where events.event_id = conflicts.event_id)",
+            [oldest],
+        )
+        connection.execute("delete from rejects where received_at < ?", [oldest])
         # The last one tells where the next begins.
         connection.execute(
             "delete from files where written_at < ? and first_seq < (select max(first_seq) from files)", [oldest]

@@ -314,3 +314,33 @@ def test_a_store_of_fsspec_gets_whole_objects(tmp_path: Path) -> None:
     (path,) = memory.glob("/events/*/*.parquet")
     assert pq.read_table(memory.open(path)).num_rows == 5
     memory.rm("/events", recursive=True)
+
+
+def reject(journal: Journal, *numbers: int, received_at: datetime = NOON) -> None:
+    """Have the journal keep another event with each of these ids, and as many bodies that are no events."""
+    for number in numbers:
+        other = encoded(event(number, data={"text": "another"}))
+        journal.submit(Received(other, received_at, read_event(other)), lambda _: None)
+        journal.submit(Received(b"no event", received_at, None, "cut or not JSON"), lambda _: None)
+
+
+def test_conflicts_and_rejects_are_kept_as_long_as_events_are_known(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        store(journal, range(2), NOON - timedelta(days=40))
+        reject(journal, 0, received_at=NOON - timedelta(days=31))
+        reject(journal, 1, received_at=NOON - timedelta(days=29))
+        Roller(journal, LocalFolder(tmp_path), clock=lambda: NOON).roll()
+    assert journal_rows(tmp_path / "journal", "select event_id from conflicts") == ["evt-1"]
+    assert journal_rows(tmp_path / "journal", "select count(*) from rejects") == [1]
+
+
+def test_a_conflict_is_kept_while_the_journal_knows_the_first_event_with_its_id(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        store(journal, range(1), NOON - timedelta(days=40))
+        reject(journal, 0, received_at=NOON - timedelta(days=40))
+        with pytest.raises(OSError, match="No space left"):
+            Roller(journal, Flaky(tmp_path, fails_at=1, is_written=False), clock=lambda: NOON).roll()
+        journal.call(Roller(journal, LocalFolder(tmp_path), clock=lambda: NOON)._prune)
+        assert journal_rows(tmp_path / "journal", "select event_id from conflicts") == ["evt-0"]
+        Roller(journal, LocalFolder(tmp_path), clock=lambda: NOON).roll()
+    assert journal_rows(tmp_path / "journal", "select event_id from conflicts") == []
