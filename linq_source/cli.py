@@ -12,7 +12,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from linq_source import settings
-from linq_source.errors import ConfigurationError, LinqError
+from linq_source.errors import LinqError
+from linq_source.paths import usable_path
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,9 +135,12 @@ def database_path(text: str) -> Path:
 
     Raises ConfigurationError where it names none.
     """
-    if not text.strip() or "\0" in text:
-        raise ConfigurationError("--database needs the path of a file, like linq.duckdb.")
-    return Path(text)
+    return usable_path(text, "--database", "the path of a file, like linq.duckdb")
+
+
+def journal_path(text: str) -> Path:
+    """Return the folder that --journal names; raises ConfigurationError where it names none."""
+    return usable_path(text, "--journal", "the folder of a receiver's journal", is_folder=True)
 
 
 def query_command(database: Path, query: str) -> str:

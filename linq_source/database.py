@@ -33,12 +33,17 @@ def held_database(
     a while for one that is in use. While one connection is open, others of this process share its database: dlt opens
     some five in a sync, which took a sixth of its time.
     """
+    check_place(path)
+    with _opened(path, patience_seconds, sleep):
+        yield
+
+
+def check_place(path: Path) -> None:
+    """Raise ConfigurationError where there can be no database."""
     if not path.parent.is_dir():
         raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
     if path.is_dir():
         raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
-    with _opened(path, patience_seconds, sleep):
-        yield
 
 
 def check_database(path: Path) -> None:
@@ -93,7 +98,7 @@ def shorten_log(path: Path) -> None:
 def lock_path(path: Path) -> Path:
     """Return the lock file of a database, the same by whatever path the database is named."""
     real = path.resolve()
-    return real.with_name(real.name + ".lock")
+    return real.parent / f"{real.name}.lock"  # there is none with the name of the root
 
 
 def _check_magic(path: Path, *, may_be_empty: bool) -> None:

@@ -111,7 +111,7 @@ def sync(shard: Shard, log: Callable[[str], None]) -> "Result":
     work = configured_sync(shard=part)
     work.on_progress = progress_log(log, lambda: work.reader.counters.requests)
     # The first shard loads them for all.
-    events = EventLoader(EVENTS, work.options.gate) if EVENTS and shard.is_first else None
+    events = EventLoader(EVENTS, work.options.gate, option="LINQ_EVENTS") if EVENTS and shard.is_first else None
     return run_sync(work, target(part), events)
 
 
@@ -167,7 +167,7 @@ def new_events(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     from linq_source.webhook.event_files import open_files
 
     assert EVENTS
-    names = open_files(EVENTS).names()
+    names = open_files(EVENTS, "LINQ_EVENTS").names()
     seen = hashlib.sha256("\n".join(names).encode()).hexdigest()
     if not names or seen == context.cursor:
         return dg.SkipReason("No new files of events.")
