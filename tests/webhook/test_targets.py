@@ -10,6 +10,13 @@ from tests.support import run_pipeline
 from tests.test_command import assert_one_sentence
 
 
+def opened(directory: str) -> None:
+    """Open what --events names."""
+    target = open_target(directory, "--events")
+    assert isinstance(target, ObjectStore)
+    target.check()
+
+
 def test_targets_by_their_names(tmp_path: Path) -> None:
     assert isinstance(open_target(str(tmp_path)), LocalFolder)
     assert open_target(f"file://{tmp_path}").name == str(tmp_path)
@@ -30,9 +37,7 @@ def test_targets_by_their_names(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_opened_is_named_by_its_option_and_its_cause(directory: str, code: int, said: str) -> None:
     with pytest.raises(LinqError, match=said) as refused:
-        target = open_target(directory, "--events")
-        assert isinstance(target, ObjectStore)
-        target.check()
+        opened(directory)
     assert refused.value.exit_code == code
     assert "hunter2" not in str(refused.value)
     assert "None" not in str(refused.value)
