@@ -15,6 +15,8 @@ from linq_source import settings
 from linq_source.errors import LinqError
 from linq_source.paths import usable_path
 
+_LONGEST_MINUTES = 366 * 24 * 60
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence and exit code 2."""
@@ -75,7 +77,7 @@ def _add_pace_options(parser: Parser) -> None:
         metavar="N",
         help=f"commit so often that a killed run repeats at most N messages [{settings.COMMIT_EVERY}]",
     )
-    parser.add_argument("--max-minutes", type=positive, metavar="N", help="stop after so long; the next run goes on")
+    parser.add_argument("--max-minutes", type=minutes, metavar="N", help="stop after so long; the next run goes on")
     parser.add_argument(
         "--max-wait-seconds",
         type=not_negative,
@@ -173,6 +175,14 @@ def positive(text: str) -> float:
     value = float(_number(text, float))
     if value <= 0:
         raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def minutes(text: str) -> float:
+    """Return the number of minutes that an option names, within what a timer can wait for."""
+    value = positive(text)
+    if value > _LONGEST_MINUTES:
+        raise argparse.ArgumentTypeError(f"must be at most {_LONGEST_MINUTES}, which is a year")
     return value
 
 
