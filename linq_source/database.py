@@ -11,9 +11,8 @@ import duckdb
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError, DestinationError
-from linq_source.event_tables import EVENT_TABLES
+from linq_source.event_tables import ALL_TABLES
 from linq_source.sql_text import literal
-from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
 
@@ -148,7 +147,7 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
         found = connection.execute(
             "select table_name from information_schema.tables where table_schema = ?", [dataset_name]
         ).fetchall()
-        names = [name for (name,) in found if name in TABLES or name in EVENT_TABLES]
+        names = [name for (name,) in found if name in ALL_TABLES]
         counts = {
             name: connection.sql(f'select count(*) from "{dataset_name}"."{name}"').fetchone() for name in names
         }

@@ -18,9 +18,9 @@ import dagster as dg
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError, LinqError, LockedError
-from linq_source.event_tables import EVENT_TABLES
+from linq_source.event_tables import ALL_TABLES, EVENT_TABLES
 from linq_source.shards import Shard
-from linq_source.tables import TABLES, Table
+from linq_source.tables import Table
 
 if TYPE_CHECKING:  # each of Dagster's processes reads this file, and only the one that syncs needs dlt
     from linq_source.context import Summary
@@ -42,7 +42,6 @@ CONVERSATIONS = (
     "chats", "chat_phone_numbers", "chat_handles",
     "messages", "message_reactions", "message_attachments", "chat_syncs",
 )  # fmt: skip
-ALL_TABLES = {**TABLES, **EVENT_TABLES}
 GROUPS = {"account": ACCOUNT, "conversations": CONVERSATIONS} | ({"events": tuple(EVENT_TABLES)} if EVENTS else {})
 
 STATUSES = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
