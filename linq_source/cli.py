@@ -12,7 +12,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from linq_source import settings
-from linq_source.errors import ConfigurationError, LinqError
+from linq_source.errors import LinqError
+from linq_source.paths import usable_path
+
+_LONGEST_MINUTES = 366 * 24 * 60
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +77,7 @@ def _add_pace_options(parser: Parser) -> None:
         metavar="N",
         help=f"commit so often that a killed run repeats at most N messages [{settings.COMMIT_EVERY}]",
     )
-    parser.add_argument("--max-minutes", type=positive, metavar="N", help="stop after so long; the next run goes on")
+    parser.add_argument("--max-minutes", type=minutes, metavar="N", help="stop after so long; the next run goes on")
     parser.add_argument(
         "--max-wait-seconds",
         type=not_negative,
@@ -136,9 +139,12 @@ def database_path(text: str) -> Path:
 
     Raises ConfigurationError where it names none.
     """
-    if not text.strip() or "\0" in text:
-        raise ConfigurationError("--database needs the path of a file, like linq.duckdb.")
-    return Path(text)
+    return usable_path(text, "--database", "the path of a file, like linq.duckdb")
+
+
+def journal_path(text: str) -> Path:
+    """Return the folder that --journal names; raises ConfigurationError where it names none."""
+    return usable_path(text, "--journal", "the folder of a receiver's journal", is_folder=True)
 
 
 def query_command(database: Path, query: str) -> str:
@@ -171,6 +177,14 @@ def positive(text: str) -> float:
     value = float(_number(text, float))
     if value <= 0:
         raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def minutes(text: str) -> float:
+    """Return the number of minutes that an option names, within what a timer can wait for."""
+    value = positive(text)
+    if value > _LONGEST_MINUTES:
+        raise argparse.ArgumentTypeError(f"must be at most {_LONGEST_MINUTES}, which is a year")
     return value
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from dlt.destinations.sql_client import SqlClientBase
 
-from linq_source.event_tables import EVENT_TABLES
+from linq_source.event_tables import ALL_TABLES
 from linq_source.sql_text import literal
-from linq_source.tables import TABLES, Table
+from linq_source.tables import Table
 
 DIALECTS = ("duckdb", "postgres")
 """dlt 1.31 itself writes column comments in BigQuery, Databricks and Snowflake."""
@@ -21,7 +21,7 @@ def comment(client: SqlClientBase[Any], dialect: str | None) -> None:
         return
     stored = {(table, column) for table, column in client.execute_sql(_STORED, client.dataset_name) or []}
     with client.begin_transaction():
-        for table in (*TABLES.values(), *EVENT_TABLES.values()):
+        for table in ALL_TABLES.values():
             if any(name == table.name for name, _ in stored):
                 for statement in _statements(table, client.make_qualified_table_name(table.name), stored):
                     client.execute_sql(statement)

@@ -13,9 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from linq_source import settings
-from linq_source.access import is_loopback
 from linq_source.answers import ENCODINGS
 from linq_source.errors import ConfigurationError
+from linq_source.hosts import is_loopback
 from linq_source.limits import Limits
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,8 @@ import duckdb
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError, DestinationError
-from linq_source.event_tables import EVENT_TABLES
+from linq_source.event_tables import ALL_TABLES
 from linq_source.sql_text import literal, quoted_name
-from linq_source.tables import TABLES
 
 PATIENCE_SECONDS = 5.0
 
@@ -33,16 +32,21 @@ def held_database(
     a while for one that is in use. While one connection is open, others of this process share its database: dlt opens
     some five in a sync, which took a sixth of its time. What a killed process has spilled beside the file is removed.
     """
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
-    if path.is_dir():
-        raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
+    check_place(path)
     spilled = _spilled(path)  # before it is opened: what comes later is our own
     with _opened(path, patience_seconds, sleep):
         # No other process has it open now, nor needs these. The folder stays: DuckDB does not make it twice.
         for left in spilled:
             left.unlink(missing_ok=True)
         yield
+
+
+def check_place(path: Path) -> None:
+    """Raise ConfigurationError where there can be no database."""
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
+    if path.is_dir():
+        raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
 
 
 def check_database(path: Path) -> None:
@@ -97,7 +101,7 @@ def shorten_log(path: Path) -> None:
 def lock_path(path: Path) -> Path:
     """Return the lock file of a database, the same by whatever path the database is named."""
     real = path.resolve()
-    return real.with_name(real.name + ".lock")
+    return real.parent / f"{real.name}.lock"  # there is none with the name of the root
 
 
 def _spill_folder(path: Path) -> Path:
@@ -157,7 +161,7 @@ def _count_rows(path: Path, dataset_name: str) -> dict[str, int]:
         found = connection.execute(
             "select table_name from information_schema.tables where table_schema = ?", [dataset_name]
         ).fetchall()
-        names = [name for (name,) in found if name in TABLES or name in EVENT_TABLES]
+        names = [name for (name,) in found if name in ALL_TABLES]
         counts = {
             name: connection.sql(f'select count(*) from "{dataset_name}"."{name}"').fetchone() for name in names
         }

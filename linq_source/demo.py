@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from linq_source import settings
+from linq_source.database import check_place
 from linq_source.errors import ConfigurationError, LinqError
 from linq_source.simulator import Simulator, World
 
@@ -33,6 +34,7 @@ def made(end: datetime | None = None) -> World:
 
 def prepare(database: Path, world: World, *, is_default: bool) -> None:
     """Make room for the demo's database; refuses a file that holds anything but an earlier demo."""
+    check_place(database)
     if not database.exists():
         return
     if is_default:

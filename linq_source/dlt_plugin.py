@@ -68,10 +68,10 @@ def run_doctor(args: argparse.Namespace) -> int:
         return configured_sync().reader.make_client()
 
     database: Path | None = None
-    if args.destination:
+    if args.destination is not None:
         target = warehouse_target(args.destination, args.dataset)
     else:
-        path = database = database_path(args.database or settings.DATABASE)
+        path = database = database_path(settings.DATABASE if args.database is None else args.database)
         target = database_target(path, dataset_name=args.dataset)
     findings = []
     for finding in examine(make_client, target, database=database, recheck_hours=_recheck_hours()):

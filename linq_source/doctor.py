@@ -20,6 +20,7 @@ from linq_source.memory import Memory
 from linq_source.process import locked
 from linq_source.resources import memory_of
 from linq_source.rows import FORGOTTEN_REASON
+from linq_source.sync_output import counted
 from linq_source.tables import CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, REJECTED_ROWS
 
 DISTRIBUTION = "linq-source"
@@ -93,7 +94,7 @@ def _account(make_client: Callable[[], LinqClient]) -> Iterator[Finding]:
         return
     yield Finding("token", True, "Linq accepts the token.")
     if numbers:
-        yield Finding("numbers", True, f"The organisation has {_counted(len(numbers), 'phone number')}.")
+        yield Finding("numbers", True, f"The organisation has {counted(len(numbers), 'phone number')}.")
     else:
         yield Finding(
             "numbers", False, "Linq lists no phone number.", "Ask your Linq representative what the token may read."
@@ -112,7 +113,7 @@ def _subscriptions(rows: list[dict[str, Any]]) -> Finding:
         )
     if not rows:
         return Finding("subscriptions", True, "There is no webhook subscription: changes are found by syncs alone.")
-    return Finding("subscriptions", True, f"{_counted(len(rows), 'webhook subscription')}, active.")
+    return Finding("subscriptions", True, f"{counted(len(rows), 'webhook subscription')}, active.")
 
 
 def lock(target: Target) -> Finding:
@@ -160,7 +161,7 @@ def _stored(memory: Memory, recheck_hours: float) -> Iterator[Finding]:
         )
         return
     counts = {table.name: memory.live_count(table) for table in (PHONE_NUMBERS, CHATS, MESSAGES, CONTACTS)}
-    held = ", ".join(_counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
+    held = ", ".join(counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items())
     if not counts[PHONE_NUMBERS.name]:
         yield Finding(
             "destination", False, f"It can be reached, and holds {held}: no sync has come to its end yet.",
@@ -175,7 +176,7 @@ def _stored(memory: Memory, recheck_hours: float) -> Iterator[Finding]:
         yield Finding(
             "rejected rows",
             False,
-            f"{_counted(rejected, 'row')} fit no column.",
+            f"{counted(rejected, 'row')} fit no column.",
             f"Look at table_name, reason and row_json in {REJECTED_ROWS.name}; they are tried again whenever read.",
         )
     else:
@@ -187,8 +188,8 @@ def _pending(memory: Memory, recheck_hours: float) -> Finding:
     unread = len(chats - cursors.keys())
     marked = len(memory.marks())
     newest = max((cursor.synced_at for cursor in cursors.values() if cursor.synced_at), default=None)
-    waiting = [f"not read to its end: {_counted(unread, 'chat')}"] * bool(unread)
-    waiting += [f"marked by events and not read since: {_counted(marked, 'chat')}"] * bool(marked)
+    waiting = [f"not read to its end: {counted(unread, 'chat')}"] * bool(unread)
+    waiting += [f"marked by events and not read since: {counted(marked, 'chat')}"] * bool(marked)
     last = f"The newest read of a chat was at {newest:%Y-%m-%d %H:%M} UTC" if newest else "No chat was read yet"
     if waiting:
         return Finding("pending work", False, f"{last}; {', '.join(waiting)}.", "Run a sync: it goes on from there.")
@@ -208,11 +209,7 @@ def _whole(memory: Memory) -> Finding:
     )
     if differing:
         return Finding(
-            "counts", False, f"Of {_counted(differing, 'chat')} other messages are stored than Linq has listed.",
+            "counts", False, f"Of {counted(differing, 'chat')} other messages are stored than Linq has listed.",
             "Compare with Linq: pipelines/audit.py, with --repair to have them read whole by the next sync.",
         )  # fmt: skip
     return Finding("counts", True, "Of every chat as many messages are stored as Linq has listed.")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from linq_source import settings
-from linq_source.database import empty_staging, held_database, lock_path, write_anew
+from linq_source.database import empty_staging, held_database, lock_path, opened_for_reading, write_anew
 from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
 from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten, first_key, name_of_key, recall
@@ -98,7 +98,8 @@ def forget(
         if not is_dry:
             # What a killed run has left in its folder holds rows; to make another one removes it.
             held.enter_context(fresh_folder(lock_path(database)))
-        with held_database(database), _connected(database) as tables:
+        opened = opened_for_reading(database) if is_dry else held_database(database)
+        with opened, _connected(database, read_only=is_dry) as tables:
             who = _person(tables, identifiers, contact_id, redact_key, removed)
             ids = _find(tables, who.forgotten)
             if not is_dry:
@@ -262,8 +263,8 @@ def _rewrite_events(tables: duckdb.DuckDBPyConnection, changed: Mapping[str, tup
 
 
 @contextmanager
-def _connected(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(database)) as connection:
+def _connected(database: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(database), read_only=read_only) as connection:
         try:
             connection.execute(f"set schema '{settings.DATASET_NAME}'")
         except duckdb.Error:

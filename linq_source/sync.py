@@ -143,11 +143,8 @@ class Sync:
         batch = {name: table for name, table in batch.items() if table.num_rows}
         for name, table in batch.items():
             self.summary.rows[name] += table.num_rows
-        self._show_progress()
-        return batch
-
-    def _show_progress(self) -> None:
         self.on_progress(self.summary)
+        return batch
 
     def _rejects(self) -> Batch:
         misfits = self._context.shaper.misfits

@@ -24,7 +24,9 @@ def run(
     talks = not (options.quiet or options.json)
     events: EventLoader | None = None
     if options.events is not None:
-        events = EventLoader(options.events, Gate.configured(), may_redact_otherwise=options.full_refresh)
+        events = EventLoader(
+            options.events, Gate.configured(), may_redact_otherwise=options.full_refresh, option="--events"
+        )
     linq_sync = configured_sync(**settings_given(options), **given)
     with progress(linq_sync, shown=talks):
         result = run_sync(linq_sync, target, events)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from linq_source.context import Summary
-from linq_source.event_tables import EVENT_TABLES
+from linq_source.event_tables import ALL_TABLES, EVENT_TABLES
 from linq_source.runner import EventResult, Result
 from linq_source.sync import Sync
 from linq_source.tables import TABLES
@@ -60,10 +60,11 @@ def _rows(result: Result) -> dict[str, int]:
 def events_sentence(summary: EventSummary) -> str:
     """Return what a load of events did, for a person."""
     again = f" ({summary.duplicates:,} more came again)" if summary.duplicates else ""
-    return f"Loaded {_counted(summary.events, 'event')} from {_counted(summary.files, 'file')}{again}."
+    return f"Loaded {counted(summary.events, 'event')} from {counted(summary.files, 'file')}{again}."
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: `1 chat`, `4,603 chats`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -95,9 +96,9 @@ def print_result(result: Result, where: str, stored: dict[str, int] | None = Non
         console.print(events_sentence(result.events), markup=False)
     written = summary.rows.total()
     console.print(
-        f"Listed {_counted(summary.chats_listed, 'chat')}, read {_read(summary)}"
-        f"{_reasons(summary)}, and wrote {_counted(written, 'row')} to {where} "
-        f"in {result.seconds:.1f} s with {_counted(result.requests, 'request')}.",
+        f"Listed {counted(summary.chats_listed, 'chat')}, read {_read(summary)}"
+        f"{_reasons(summary)}, and wrote {counted(written, 'row')} to {where} "
+        f"in {result.seconds:.1f} s with {counted(result.requests, 'request')}.",
         markup=False,
     )
     grid = RichTable(box=None, pad_edge=False)
@@ -105,7 +106,7 @@ def print_result(result: Result, where: str, stored: dict[str, int] | None = Non
     grid.add_column("written", justify="right")
     if stored:
         grid.add_column("stored", justify="right")
-    for name in (*TABLES, *EVENT_TABLES):
+    for name in ALL_TABLES:
         if rows.get(name) or (stored or {}).get(name):
             cells = [name, f"{rows.get(name, 0):,}"]
             grid.add_row(*cells, *([f"{stored.get(name, 0):,}"] if stored else []))
@@ -178,7 +179,7 @@ def progress(sync: Sync, *, shown: bool) -> Iterator[None]:
 
 def retried(count: int) -> str:
     """Return what a progress bar says of requests that had to be sent again."""
-    return f"({_counted(count, 'request')} sent again)" if count else ""
+    return f"({counted(count, 'request')} sent again)" if count else ""
 
 
 def describe(summary: Summary, requests: int, seconds: float) -> str:

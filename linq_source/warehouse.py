@@ -9,6 +9,7 @@ import dlt
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.destination.reference import Destination
 from dlt.common.exceptions import MissingDependencyException
+from dlt.destinations.sql_client import WithSqlClient
 
 from linq_source import settings
 from linq_source.database import held_database, lock_path, shorten_log
@@ -42,7 +43,7 @@ def warehouse_target(
     """Return the target that `--destination` names, without asking anything of it; `how` are further fields.
 
     Raises ConfigurationError for a destination that dlt does not know, that nothing installed can reach, or that
-    can neither delete and insert in one merge nor keep files.
+    can neither delete and insert in one merge nor keep files, or not be read by SQL.
     """
     try:
         destination: Any = Destination.from_reference(name)
@@ -62,6 +63,11 @@ def warehouse_target(
             f"--destination {name} cannot replace rows (dlt has no delete-insert merge for it), and it keeps no "
             "files either, so its tables would not mirror Linq. Choose a database or warehouse, or filesystem."
         )
+    if not _is_readable(destination):
+        raise ConfigurationError(
+            f"--destination {name} cannot be read by SQL, so a sync could not know what is stored there. Choose a "
+            "database or warehouse, or filesystem."
+        )
     if shard and destination.destination_type.rpartition(".")[2] == "duckdb":
         raise ConfigurationError("--shard: a DuckDB file takes one writing process, which reads all numbers too.")
     if shard and table_format:
@@ -71,6 +77,13 @@ def warehouse_target(
     check_format(table_format)
     where: dict[str, Any] = {"dataset_name": dataset_name, "lock_path": _lock_path(name, dataset_name, shard)}
     return Target(destination=destination, shard=shard, table_format=table_format, **where, **how)
+
+
+def _is_readable(destination: Any) -> bool:
+    try:
+        return issubclass(destination.client_class, WithSqlClient)
+    except (MissingDependencyException, ImportError):
+        return True  # as far as is known: what is not installed is said after what is not set
 
 
 def _lock_path(name: str, dataset_name: str, shard: Shard | None) -> Path:

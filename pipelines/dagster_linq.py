@@ -18,9 +18,9 @@ import dagster as dg
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError, LinqError, LockedError
-from linq_source.event_tables import EVENT_TABLES
+from linq_source.event_tables import ALL_TABLES, EVENT_TABLES
 from linq_source.shards import Shard
-from linq_source.tables import TABLES, Table
+from linq_source.tables import Table
 
 if TYPE_CHECKING:  # each of Dagster's processes reads this file, and only the one that syncs needs dlt
     from linq_source.context import Summary
@@ -42,7 +42,6 @@ CONVERSATIONS = (
     "chats", "chat_phone_numbers", "chat_handles",
     "messages", "message_reactions", "message_attachments", "chat_syncs",
 )  # fmt: skip
-ALL_TABLES = {**TABLES, **EVENT_TABLES}
 GROUPS = {"account": ACCOUNT, "conversations": CONVERSATIONS} | ({"events": tuple(EVENT_TABLES)} if EVENTS else {})
 
 STATUSES = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -111,7 +110,7 @@ def sync(shard: Shard, log: Callable[[str], None]) -> "Result":
     work = configured_sync(shard=part)
     work.on_progress = progress_log(log, lambda: work.reader.counters.requests)
     # The first shard loads them for all.
-    events = EventLoader(EVENTS, work.options.gate) if EVENTS and shard.is_first else None
+    events = EventLoader(EVENTS, work.options.gate, option="LINQ_EVENTS") if EVENTS and shard.is_first else None
     return run_sync(work, target(part), events)
 
 
@@ -167,7 +166,7 @@ def new_events(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     from linq_source.webhook.event_files import open_files
 
     assert EVENTS
-    names = open_files(EVENTS).names()
+    names = open_files(EVENTS, "LINQ_EVENTS").names()
     seen = hashlib.sha256("\n".join(names).encode()).hexdigest()
     if not names or seen == context.cursor:
         return dg.SkipReason("No new files of events.")

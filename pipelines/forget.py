@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linq_source import settings
-from linq_source.cli import Parser, database_path, run_command
+from linq_source.cli import Parser, database_path, journal_path, run_command
 
 if TYPE_CHECKING:
     from linq_source.forget import Removed
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database.")
     journals = list(options.journal)
-    beside = journal_of(open_target(options.events)) if options.events else None
+    beside = journal_of(open_target(options.events, "--events")) if options.events is not None else None
     if beside and (beside / FILE_NAME).is_file() and beside not in journals:
         journals.append(beside)
     for folder in journals:
@@ -110,7 +110,7 @@ def parser() -> Parser:
     made.add_argument(
         "--journal",
         action="append",
-        type=Path,
+        type=journal_path,
         default=[],
         metavar="DIR",
         help="also in this journal of a receiver (repeatable)",

@@ -28,7 +28,7 @@ def sync(options: argparse.Namespace, database: Path | None = None, **given: obj
     from linq_source.database import count_rows
     from linq_source.warehouse import database_target
 
-    database = database or database_path(options.database or settings.DATABASE)
+    database = database or database_path(settings.DATABASE if options.database is None else options.database)
     target = database_target(database, commit_every=options.commit_every, max_minutes=options.max_minutes)
     return sync_command.run(options, target, str(database), count_rows=lambda: count_rows(database), **given)
 
@@ -37,10 +37,10 @@ def demo(options: argparse.Namespace) -> int:
     """Sync the made-up organisation, change it, sync again, and write its report."""
     from linq_source.demo import CHANGES, DATABASE, TOKEN, change, demo_linq, prepare, report
 
-    database = database_path(options.database) if options.database else DATABASE
+    database = DATABASE if options.database is None else database_path(options.database)
     talks = not (options.quiet or options.json)
     with demo_linq() as linq:
-        prepare(database, linq.world, is_default=not options.database)
+        prepare(database, linq.world, is_default=options.database is None)
         if talks:
             print("First sync of a made-up organisation, served by a local Linq:")
         code = sync(options, database, integration_token=TOKEN, base_url=linq.base_url)

@@ -4,11 +4,10 @@ python pipelines/report.py --database linq.duckdb --output report.html
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from linq_source import settings
 from linq_source.cli import Parser, database_path, run_command
-from linq_source.errors import ConfigurationError
+from linq_source.paths import usable_path
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,9 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     database = database_path(options.database)
-    if not options.output.strip() or "\0" in options.output:
-        raise ConfigurationError("--output needs the path of a file, like report.html.")
-    output = Path(options.output)
+    output = usable_path(options.output, "--output", "the path of a file, like report.html")
 
     from linq_source.analytics.report import write_report
 

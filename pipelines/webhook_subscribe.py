@@ -9,10 +9,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linq_source.cli import Parser, run_command
+from linq_source.cli import Parser, journal_path, run_command
 
 if TYPE_CHECKING:
     from linq_source.webhook.subscriptions import Subscription, SubscriptionsClient
@@ -140,7 +139,10 @@ def parser() -> Parser:
         help="replace its secret: by the first one of the configuration, else by a new one",
     )
     made.add_argument(
-        "--journal", type=Path, metavar="DIR", help="with --check: also look into this journal of the receiver"
+        "--journal",
+        type=journal_path,
+        metavar="DIR",
+        help="with --check: look into this journal of the receiver too",
     )
     made.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return made

@@ -7,9 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from linq_source.cli import Parser, port, positive, positive_integer, run_command
+from linq_source.cli import Parser, journal_path, port, positive, positive_integer, run_command
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,7 +55,7 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--journal",
-        type=Path,
+        type=journal_path,
         metavar="DIR",
         help="the local folder that makes each event durable [journal in --directory; webhook_journal for a URL]",
     )

@@ -62,6 +62,7 @@ def test_the_base_url_is_https_or_this_machine(given: str, used: str) -> None:
         "https://host.test?x=s3cret", "https://host.test?", "https://host.test#", "https://host.test/#s3cret",
         "https://host.test:99999", "https://host.test:port", "https://[::1", "https://a..test", "https://" + "a" * 64,
         "https://exa mple.test", "https://exa\tmple.test", "https://host.test/\nx", "https://host%00.test", "s3cret",
+        "https://xn--zz.com",
     ],
 )  # fmt: skip
 def test_any_other_base_url_is_refused_by_name_without_showing_it(given: Any) -> None:

@@ -107,6 +107,7 @@ def test_a_file_that_is_no_duckdb_database_is_left_as_it_is(serve: Serve, tmp_pa
         (["--recheck-hours", "-1"], "--recheck-hours"),
         (["--commit-every", "0"], "--commit-every"),
         (["--max-minutes", "nan"], "--max-minutes"),
+        (["--max-minutes", "1e12"], "--max-minutes"),
         (["--start-date", "yesterday-ish"], "start_date"),
         (["--start-date", "2026-02-01", "--end-date", "2026-01-01"], "start_date"),
         (["--phone-number", "+19999999999"], "--phone-number"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from linq_source import forget as forgetting
@@ -296,3 +297,19 @@ def test_a_torn_file_is_named(serve: Serve, warehouse: Warehouse, tmp_path: Path
     done = run_pipeline("forget.py", *where, "--phone-number", NUMBER)
     assert done.returncode == 3
     assert "torn.parquet" in done.stderr
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_dry_run_changes_no_byte_of_a_database_that_holds_nothing_of_ours(
+    tmp_path: Path, *, is_empty: bool
+) -> None:
+    path = tmp_path / "other.duckdb"
+    if is_empty:
+        path.touch()
+    else:
+        duckdb.connect(str(path)).close()
+    before = path.read_bytes()
+    finished = run_pipeline("forget.py", "--database", str(path), "--phone-number", NUMBER, "--dry-run")
+    assert (finished.returncode, len(finished.stderr.splitlines())) == (2, 1), finished.stderr
+    assert str(path) in finished.stderr
+    assert path.read_bytes() == before

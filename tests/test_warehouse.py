@@ -25,6 +25,8 @@ def test_a_destination_that_cannot_be_used_is_named() -> None:
         warehouse_target("nonsense")
     with pytest.raises(ConfigurationError, match="cannot replace rows"):
         warehouse_target("destination")  # a function of one's own
+    with pytest.raises(ConfigurationError, match="cannot be read by SQL"):
+        warehouse_target("dummy")
 
 
 @pytest.mark.parametrize(

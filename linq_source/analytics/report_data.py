@@ -12,7 +12,7 @@ from linq_source.analytics import report_queries as queries
 from linq_source.analytics.identities import chat_label, our_label
 from linq_source.analytics.views import VERSION_VIEW, models
 from linq_source.database import opened_for_reading
-from linq_source.errors import DestinationError
+from linq_source.errors import ConfigurationError, DestinationError
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -24,7 +24,8 @@ def read_report(
 ) -> dict[str, Any]:
     """Return everything that the report shows, as JSON-able values.
 
-    Raises ConfigurationError when there is no database, DestinationError when it cannot be read or has no views.
+    Raises ConfigurationError when there is no database or no sync has filled it, DestinationError when it cannot be
+    read.
     """
     at = now or datetime.now(UTC)
     with opened_for_reading(database) as connection:
@@ -72,15 +73,18 @@ class _Reader:
         connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
 
     def check(self, database: Path) -> None:
-        """Raise DestinationError unless a sync has made the views."""
+        """Raise ConfigurationError unless a sync has made the views."""
         found = self.connection.execute(
             "select table_name from information_schema.tables where table_schema = ?", [self.dataset_name]
         ).fetchall()
         names = {name for (name,) in found}
         if "messages" not in names:
-            raise DestinationError(f"The database {database} holds no Linq tables yet: run a sync into it first.")
+            raise ConfigurationError(
+                f"The database {database} holds no Linq tables yet: run a sync into it first, or name another one "
+                "with --database."
+            )
         if not {VERSION_VIEW, *queries.COPIED} <= names:
-            raise DestinationError(f"The database {database} has no views yet: run a sync into it first.")
+            raise ConfigurationError(f"The database {database} has no views yet: run a sync into it first.")
 
     def copy_views(self) -> None:
         """Work out the views that several queries read, once; each is its own SQL over the copies before it."""

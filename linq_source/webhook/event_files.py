@@ -31,12 +31,12 @@ class EventFiles(Protocol):
         """Return a file's content; raises FileNotFoundError where it has gone meanwhile, else OSError."""
 
 
-def open_files(directory: str) -> EventFiles:
-    """Return the files below `directory`, as `webhook_to_parquet.py --directory` names it.
+def open_files(directory: str, option: str = "--directory") -> EventFiles:
+    """Return the files below `directory`, which `option` names.
 
     Raises ConfigurationError for a folder that does not exist or a URL that nothing installed can open.
     """
-    target = open_target(directory)
+    target = open_target(directory, option)
     if isinstance(target, ObjectStore):
         return _Store(target)
     assert isinstance(target, LocalFolder)

@@ -50,17 +50,24 @@ class EventLoader:
 
     Events come through the `gate`: they do not tell of whom pipelines/forget.py has removed, and what a receiver
     wrote without redaction is redacted. Where the tables are redacted otherwise ConfigurationError is raised, unless
-    it `may_redact_otherwise`.
+    it `may_redact_otherwise`. `option` is what the folder is named by.
     """
 
-    def __init__(self, directory: str, gate: Gate | None = None, *, may_redact_otherwise: bool = False) -> None:
+    def __init__(
+        self,
+        directory: str,
+        gate: Gate | None = None,
+        *,
+        may_redact_otherwise: bool = False,
+        option: str = "--directory",
+    ) -> None:
         self.summary = EventSummary()
         self.is_finished = False
         self.is_stopped = False
         self.needs_views = False
         """Whether the views are to be created when all is loaded."""
+        self._files = open_files(directory, option)
         self._place = place_of(directory)
-        self._files = open_files(directory)
         self._waiting: list[str] | None = None
         self._conflicts = 0
         self._gate = gate or Gate()

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import ipaddress
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from linq_source.errors import ConfigurationError
+from linq_source.hosts import is_loopback
 from linq_source.redact import Redactor
 from linq_source.webhook.app import WebhookApp
 from linq_source.webhook.http_messages import HttpLimits
@@ -161,7 +161,7 @@ class Receiver:
 def _check_secrets(settings: ReceiverSettings) -> None:
     if settings.secrets and settings.allow_unsigned:
         raise ConfigurationError(f"--allow-unsigned makes no sense while {SECRET_SETTING} is set: drop one of them.")
-    if settings.allow_unsigned and not _is_loopback(settings.host):
+    if settings.allow_unsigned and not is_loopback(settings.host):
         raise ConfigurationError("--allow-unsigned believes anyone, so it needs --host 127.0.0.1.")
     if not settings.secrets and not settings.allow_unsigned:
         raise ConfigurationError(
@@ -172,26 +172,20 @@ def _check_secrets(settings: ReceiverSettings) -> None:
         log.warning("A webhook secret has fewer than %d characters: it can be guessed", SHORT_SECRET)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 async def _listen(server: HttpServer, host: str, port: int, option: str) -> None:
     try:
         await server.start(host, port)
-    except OSError as error:
-        at_fault = option if error.errno in (errno.EADDRINUSE, errno.EACCES) else option.replace("port", "host")
+    except (OSError, UnicodeError) as error:  # a name that no look-up can be made of
+        number = error.errno if isinstance(error, OSError) else None
+        at_fault = option if number in (errno.EADDRINUSE, errno.EACCES) else option.replace("port", "host")
         raise ConfigurationError(
-            f"Cannot listen on {host}:{port} ({_strerror(error)}): name another with {at_fault}."
+            f"Cannot listen on {host}:{port} ({_strerror(number)}): name another with {at_fault}."
         ) from None
 
 
-def _strerror(error: OSError) -> str:
+def _strerror(number: int | None) -> str:
     # Not error.strerror, into which asyncio puts the address; look-ups of names have numbers below 0.
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+    return os.strerror(number) if number and number > 0 else "no such address"
 
 
 def _affordable_connections() -> int:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 import httpx
 
 from linq_source import settings
-from linq_source.access import check_base_url, check_token
+from linq_source.access import check_base_url, check_token, split_url
 from linq_source.answers import ENCODINGS, Action, action_for, describe
 from linq_source.connection import log_no_headers, proxy_named
 from linq_source.errors import ApiError, AuthenticationError, ConfigurationError, UnavailableError
+from linq_source.hosts import is_loopback
 from linq_source.limits import Limits
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.times import parse_time
@@ -54,8 +55,8 @@ class SubscriptionsClient:
     """Speaks to `/webhook_subscriptions`. Building it makes no request.
 
     Raises ConfigurationError where the proxy of the environment cannot be used; its methods AuthenticationError
-    (401), UnavailableError after repeated failures, and other ApiErrors. A creation is
-    never sent twice, since two equal subscriptions would double every event.
+    (401), UnavailableError after repeated failures, and other ApiErrors. A creation is never sent twice, since two
+    equal subscriptions would double every event.
     """
 
     def __init__(
@@ -177,20 +178,14 @@ class SubscriptionsClient:
 
 def check_url(url: str) -> str:
     """Return a webhook's URL in one spelling; raises ConfigurationError unless Linq could deliver to it safely."""
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname or "", parts.port
-        host.encode("idna")  # as a look-up does, which would fail with an error that is no network error
-    except ValueError:
-        host, port, parts = "", None, urlsplit("")
-    is_local = host in ("localhost", "127.0.0.1", "::1")
-    if not host or parts.username or parts.fragment or any(sign.isspace() for sign in url.strip()):
+    parts = split_url(url.strip())
+    if not parts or parts.username or parts.fragment:
         raise ConfigurationError("--url needs the address of the receiver, like https://example.com/webhooks/linq.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_local):
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ConfigurationError("--url must begin with https://, or messages would travel unencrypted.")
     name = f"[{host}]" if ":" in host else host
-    standard = {"https": 443, "http": 80}[parts.scheme]
-    netloc = name if port in (None, standard) else f"{name}:{port}"
+    netloc = name if port in (None, {"https": 443, "http": 80}[parts.scheme]) else f"{name}:{port}"
     return urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
 
 
@@ -262,10 +257,8 @@ def _create(client: SubscriptionsClient, url: str, events: Sequence[str], secret
         failure = error  # It may have been made all the same.
     made = of_url(client.list(), url)
     if not made:
-        raise failure or UnavailableError(
-            "Linq made the subscription but does not list it: look again later with --list.",
-            path=settings.WEBHOOK_SUBSCRIPTIONS,
-        )
+        said = "Linq made the subscription but does not list it: run the command without options later."
+        raise failure or UnavailableError(said, path=settings.WEBHOOK_SUBSCRIPTIONS)
     return Result(made[0].id, [f"Created subscription {made[0].id}"], None if secret else given)
 
 

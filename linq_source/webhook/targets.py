@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from linq_source.errors import ConfigurationError, DestinationError
+from linq_source.paths import usable_path
 from linq_source.webhook.store import make_private_folder, sync_folder
 
 _ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure", "memory"}
@@ -24,17 +25,23 @@ class Target(Protocol):
         """Make `content` the file `name` (with `/` between folders), durably, in place of any other."""
 
 
-def open_target(directory: str) -> Target:
-    """Return the target that `--directory` names; touches neither disk nor network.
+def open_target(directory: str, option: str = "--directory") -> Target:
+    """Return the target that `option` names; opens nothing on disk or network.
 
-    Raises ConfigurationError for a URL that nothing installed can open.
+    Raises ConfigurationError for what can be neither a folder nor a URL.
     """
-    if not directory.strip() or "\0" in directory:
-        raise ConfigurationError("--directory needs a folder or a URL, like webhook_events or s3://bucket/events.")
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", directory):
-        return LocalFolder(Path(directory))
-    if directory.startswith("file://"):
-        return LocalFolder(Path(urlsplit(directory).path))
+    if not _is_url(directory):
+        wanted = "a folder or a URL, like webhook_events or s3://bucket/events"
+        return LocalFolder(usable_path(directory, option, wanted, is_folder=True))
+    try:
+        parts = urlsplit(directory)
+    except ValueError:
+        # Not quoted: it may hold a password.
+        raise ConfigurationError(f"{option} is not a URL: write it like s3://bucket/events.") from None
+    if not (parts.netloc or parts.path):
+        raise ConfigurationError(f"{option} {parts.scheme}:// names no bucket: write it like s3://bucket/events.")
+    if parts.scheme == "file":
+        return LocalFolder(usable_path(parts.path, option, "a folder, like file:///srv/events", is_folder=True))
     return ObjectStore(directory)
 
 
@@ -45,8 +52,14 @@ def journal_of(target: Target) -> Path:
 
 def place_of(directory: str) -> str:
     """Return a folder's path, or of a URL the part that can hold no secret."""
+    if not _is_url(directory):
+        return directory
     parts = urlsplit(directory)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if "://" in directory else directory
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _is_url(directory: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", directory) is not None
 
 
 class LocalFolder:
@@ -124,7 +137,7 @@ def _open_url(url: str) -> tuple[Any, str]:
             FilesystemConfiguration(bucket_url=url), sections=("destination", "filesystem")
         )
         filesystem, root = fsspec_from_config(config)
-    except (MissingDependencyException, ImportError, ValueError) as error:
+    except (MissingDependencyException, ImportError) as error:
         raise ConfigurationError(
             f"The folder of events {scheme}://... cannot be opened: what reads {scheme} is not installed "
             f"({type(error).__name__}). For S3 install linq-source[s3]."
@@ -134,6 +147,12 @@ def _open_url(url: str) -> tuple[Any, str]:
             f"The folder of events {scheme}://... needs credentials: set DESTINATION__FILESYSTEM__CREDENTIALS__... "
             f"or the section destination.filesystem.credentials of .dlt/secrets.toml ({type(error).__name__})."
         ) from None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The folder of events {scheme}://... cannot be opened: nothing here reads {scheme}, or a part of the "
+            f"URL cannot be used ({type(error).__name__}). Check how it is written."
+        ) from None
     except OSError as error:
-        raise DestinationError(f"The folder of events {scheme}://... cannot be opened: {error.strerror}.") from None
+        reason = error.strerror or type(error).__name__
+        raise DestinationError(f"The folder of events {scheme}://... cannot be opened: {reason}.") from None
     return filesystem, str(root)

@@ -64,7 +64,8 @@ def test_options_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "--port" in refused("--port", port, cwd=tmp_path, secret=SECRET)
-    assert "--host" in refused("--host", "no-such-host.invalid", cwd=tmp_path, secret=SECRET)
+    for host in ("no-such-host.invalid", "a..b", "x" * 64):
+        assert "--host" in refused("--host", host, cwd=tmp_path, secret=SECRET)
     said = refused("--max-body-bytes", "16777217", cwd=tmp_path, secret="a secret of this test")
     assert "--max-body-bytes: at most 16777216" in said
     assert "--flush-seconds: must be more than 0" in refused("--flush-seconds", "0", cwd=tmp_path)

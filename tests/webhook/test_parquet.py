@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from linq_source.errors import ConfigurationError
 from linq_source.webhook.event import read_event
 from linq_source.webhook.journal import Journal, JournalClosedError
 from linq_source.webhook.parquet import SCHEMA, Roller, file_name, split, to_parquet
@@ -289,18 +288,6 @@ def test_a_closed_journal_stops_a_roll(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
     with pytest.raises(JournalClosedError):
         Roller(journal, LocalFolder(tmp_path)).roll()
-
-
-def test_targets_by_their_names(tmp_path: Path) -> None:
-    assert isinstance(open_target(str(tmp_path)), LocalFolder)
-    assert open_target(f"file://{tmp_path}").name == str(tmp_path)
-    assert isinstance(open_target("s3://bucket/prefix"), ObjectStore)
-    with pytest.raises(ConfigurationError, match="--directory"):
-        open_target(" ")
-    unknown = open_target("foo://bar")
-    assert isinstance(unknown, ObjectStore)
-    with pytest.raises(ConfigurationError, match="not installed"):
-        unknown.check()
 
 
 def test_a_store_of_fsspec_gets_whole_objects(tmp_path: Path) -> None:

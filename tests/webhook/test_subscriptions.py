@@ -106,6 +106,15 @@ def test_removing_leaves_those_of_other_urls(linq: Simulator, client: Subscripti
     assert remove(client, url=URL).done == []
 
 
+def test_a_new_one_that_linq_does_not_list_is_to_be_looked_for_by_what_the_command_has() -> None:
+    answers = transport(httpx.Response(200, json={"webhook_subscriptions": []}))
+    with (
+        SubscriptionsClient(TOKEN, transport=answers) as client,
+        pytest.raises(UnavailableError, match="run the command without options later"),
+    ):
+        ensure(client, url=URL)
+
+
 def test_a_creation_whose_answer_is_lost_is_found_again_and_never_sent_twice(
     linq: Simulator, client: SubscriptionsClient
 ) -> None:
@@ -166,16 +175,10 @@ def test_a_list_that_is_null_once_makes_no_second_subscription(linq: Simulator, 
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "example.com",
-        "http://example.com/x",
-        "https://a:b@example.com/",
-        "https://",
-        "https://x y/",
-        "https://x:y/",
-        "https://a..b/",
+        "", "example.com", "http://example.com/x", "https://a:b@example.com/", "https://", "https://x y/",
+        "https://x:y/", "https://a..b/", "https://xn--zz.com/",
     ],
-)
+)  # fmt: skip
 def test_a_url_that_linq_should_not_deliver_to_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--url"):
         check_url(url)
@@ -251,14 +254,7 @@ def test_the_check_names_what_is_wrong_with_the_subscription(linq: Simulator, cl
             webhook_url=URL, events=["message.sent"], version=1, active=False, secret=None
         )
     text = " ".join(check(client.list(), url=URL, events=["message.read"], transport=answers))
-    for problem in (
-        "not active",
-        "version 1",
-        "lacks the event types message.read",
-        "no secret",
-        "no delivery",
-        "several",
-    ):
+    for problem in ("not active", "version 1", "the event types message.read", "no secret", "no delivery", "several"):
         assert problem in text
     for each in stored(linq):
         each.delivery_attempts = 7
