@@ -59,7 +59,10 @@ def supervise(connection: socket.socket) -> NoReturn:
     size = array.array("i").itemsize
     data, ancillary, _, _ = connection.recvmsg(1_000_000, socket.CMSG_SPACE(2 * size))
     while not data.endswith(b"\n"):
-        data += connection.recv(1_000_000)
+        more = connection.recv(1_000_000)
+        if not more:  # whoever began the order was killed
+            os._exit(1)
+        data += more
     descriptors = array.array("i", ancillary[0][2])
     child = os.fork()
     if not child:
