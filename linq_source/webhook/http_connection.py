@@ -207,7 +207,8 @@ class Connection(asyncio.Protocol):
         # h11 bounds the size of a head that comes in pieces only.
         if sum(len(name) + len(value) for name, value in head.headers) + len(request.target) > limits.head_bytes:
             return Response(431, b'{"error":"headers too large"}')
-        is_ambiguous = lengths and head.values(b"transfer-encoding")
+        # RFC 9112, 6.1: a length besides chunks, or chunks in HTTP/1.0, may be read otherwise by who passed it on.
+        is_ambiguous = head.values(b"transfer-encoding") and (lengths or request.http_version == b"1.0")
         if is_ambiguous or request.http_version not in (b"1.0", b"1.1"):
             return Response(400, b'{"error":"not a valid request"}')
         if lengths and int(lengths[0]) > limits.body_bytes:
