@@ -18,9 +18,12 @@ _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 4 * 1024 * 1024
 _EVENTS_AT_ONCE = 20
 """Parts of requests that one client has read in one go, before the others have their turn."""
-_CHUNKS_OF_ANY_SIZE = 100
+_CHUNKS_OF_ANY_SIZE = 16
 _CHUNK_BYTES = 64
-"""What chunks must hold on average after those: each costs h11 as much as a large one. A proxy's hold kilobytes."""
+"""What chunks must hold on average after those: each costs h11 as much as a large one. A proxy's hold kilobytes.
+
+Few enough that they are refused in their first turn: the turns of hundreds of such clients are what others wait for.
+"""
 
 
 class Host(Protocol):

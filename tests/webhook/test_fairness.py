@@ -85,9 +85,7 @@ def chunked(body: bytes, size: int) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-def test_a_body_in_tiny_chunks_is_refused_after_a_hundred_of_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_in_tiny_chunks_is_refused_in_its_first_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collected = []
     collect = Connection._collect
     monkeypatch.setattr(Connection, "_collect", lambda self, data: (collected.append(data), collect(self, data)))
@@ -95,10 +93,10 @@ def test_a_body_in_tiny_chunks_is_refused_after_a_hundred_of_them(
     with Served(tmp_path) as served:
         lines = headers_of(body)[0], "Transfer-Encoding: chunked", "Connection: close"
         answer = exchange(served.port, raw_request(chunked(body, 1), *lines))
-        assert (status(answer), len(collected)) == (400, 101)
+        assert (status(answer), len(collected)) == (400, 17)
         assert answer.endswith(b'{"error":"chunks too small"}')
         for size in (80, 1000):
             assert status(exchange(served.port, raw_request(chunked(body, size), *lines))) == 200
-        short = encoded({"event_type": "a.b"})
+        short = b'{"event":"a"}'
         lines = headers_of(short)[0], "Transfer-Encoding: chunked", "Connection: close"
         assert status(exchange(served.port, raw_request(chunked(short, 1), *lines))) == 200
