@@ -7,16 +7,18 @@
 | 401 | not signed with one of the secrets, or not in the documented form |
 | 404, 405 | another path or method |
 | 408, 413, 415, 431 | too slow, too large, compressed, or headers too large |
-| 503 | it could not be made durable now; with Retry-After |
+| 503 | it could not be made durable now, or forged ones left no time to tell it from them; with Retry-After |
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from linq_source.redact import Redactor
 from linq_source.webhook import signature
+from linq_source.webhook.allowance import Allowance
 from linq_source.webhook.event import Event, UnreadableEventError, read_event, redacted, shape_of
 from linq_source.webhook.http_messages import BUSY, Answer, Head, Response
 from linq_source.webhook.journal import Journal
@@ -56,6 +58,7 @@ class WebhookApp:
         secrets: Sequence[bytes],
         redactor: Redactor | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        allowance: Allowance | None = None,
     ) -> None:
         self.spellings: Counter[tuple[str, int]] = Counter()
         """Accepted signatures by spelling and by which secret it was."""
@@ -63,6 +66,7 @@ class WebhookApp:
         self._secrets = tuple(secrets)
         self._redactor = redactor
         self._clock = clock
+        self._allowance = allowance or Allowance()
 
     def check(self, head: Head) -> Response | None:
         """Refuse, before its body is read, what could not be accepted whatever the body is."""
@@ -84,8 +88,8 @@ class WebhookApp:
             answer(_HEALTHY)
             return
         signed = self._signed(head, body)
-        if signed is None:
-            answer(_UNSIGNED)
+        if isinstance(signed, Response):
+            answer(signed)
             return
         if signed == CHECK_BODY and self._secrets:
             answer(_CHECKED)
@@ -107,13 +111,22 @@ class WebhookApp:
         event = redacted(received.event, self._redactor)
         return replace(received, body=(event.data or "").encode(), event=event)
 
-    def _signed(self, head: Head, body: bytes) -> bytes | None:
+    def _signed(self, head: Head, body: bytes) -> bytes | Response:
+        """Return what of a body is signed, or the refusal."""
         if not self._secrets:
             return body
         digest = signature.parse_header(head.values(_SIGNATURE))
-        verified = digest and signature.verify(body, signature=digest, secrets=self._secrets)
-        if not verified:
-            return None
+        if digest is None:
+            return _UNSIGNED
+        verified = signature.verify_raw(body, signature=digest, secrets=self._secrets)
+        if verified is None and len(body) <= signature.MAX_CANONICAL_BYTES:
+            # In this thread all the same: another one would hold the interpreter's lock for as long.
+            if not self._allowance.covers(len(body)):
+                return BUSY  # It may be genuine, and then it comes again.
+            check = partial(signature.verify_canonical, body, signature=digest, secrets=self._secrets)
+            verified = self._allowance.attempt(len(body), check)
+        if verified is None:
+            return _UNSIGNED
         self.spellings[verified.spelling, verified.secret_index] += 1
         return verified.signed
 

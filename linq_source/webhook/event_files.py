@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 
 from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.times import fits_python
-from linq_source.webhook.parquet import SCHEMA
+from linq_source.webhook.parquet import MAX_BYTES, SCHEMA
 from linq_source.webhook.targets import LocalFolder, ObjectStore, open_target
 
 _BATCH_ROWS = 10_000
+MAX_INFLATED_BYTES = 8 * MAX_BYTES
+"""Of one file. A receiver cuts its files at 64 Mi characters of data, each of at most four bytes; ids come on top."""
 _VERSION = b"linq_webhook_events"
 
 
@@ -100,8 +102,14 @@ def read_events(files: EventFiles, name: str, *, place: str) -> Iterator[pa.Tabl
     try:
         file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
         _check(file.schema_arrow)
+        _check_size(file.metadata)
         # To the last byte before the first row is used: a file is loaded whole or not at all.
-        tables = [_checked(pa.Table.from_batches([batch])) for batch in file.iter_batches(_BATCH_ROWS)]
+        tables, size = [], 0
+        for batch in file.iter_batches(_BATCH_ROWS):
+            size += batch.nbytes  # What a footer says need not be so, and a dictionary's texts count there once.
+            if size > MAX_INFLATED_BYTES:
+                raise _too_large()
+            tables.append(_checked(pa.Table.from_batches([batch])))
     except (pa.ArrowException, OSError, ValueError):  # a null where none may be is no ArrowException
         raise UnusableFileError("it is torn, or no Parquet file") from None
     yield from tables
@@ -114,6 +122,18 @@ def _checked(found: pa.Table) -> pa.Table:
     if not all(fits_python(table[name]) for name in ("created_at", "received_at")):
         raise ValueError("a time beyond the year 9999")
     return table
+
+
+def _check_size(footer: pq.FileMetaData) -> None:
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    if sum(each.column(at).total_uncompressed_size for each in groups for at in range(each.num_columns)) > (
+        MAX_INFLATED_BYTES
+    ):
+        raise _too_large()
+
+
+def _too_large() -> UnusableFileError:
+    return UnusableFileError("it holds more than a receiver writes into one file")
 
 
 def _check(found: pa.Schema) -> None:

@@ -2,7 +2,8 @@
 
 Linq's documentation says of the signature both that it covers "the raw request body" and that it "is computed on
 the canonical JSON format (with keys sorted recursively)". The raw body is tried first, then the spellings in which
-a canonical document may have been signed.
+a canonical document may have been signed. To find those takes a hundred times as long for a large body, so a caller
+that serves others meanwhile does the two by itself (`verify_raw`, `verify_canonical`) and bounds the second.
 """
 
 import hmac
@@ -14,8 +15,11 @@ from typing import Any
 
 HEADER = "X-Webhook-Signature"
 
-MAX_CANONICAL_BYTES = 256 * 1024
-"""Bodies above this are verified raw only: forged ones must stay cheap to refuse."""
+MAX_CANONICAL_BYTES = 128 * 1024
+"""Bodies above this are verified raw only: forged ones must stay cheap to refuse.
+
+The longest event that Linq documents is a call with its transcription, and two hours of speech are 110 KB.
+"""
 
 _FORM = re.compile(rb"[ \t]*sha256=([0-9a-fA-F]{64})[ \t]*")
 
@@ -51,18 +55,30 @@ def verify(body: bytes, *, signature: bytes, secrets: Sequence[bytes]) -> Verifi
     `signature` is what `parse_header` returned. Every secret is compared, in constant time, whichever matches. An
     empty secret signs nothing.
     """
-    for spelling, document in _spellings(body):
-        found = None
-        for index, secret in enumerate(secrets):
-            if hmac.compare_digest(hmac.digest(secret, document, "sha256"), signature) and secret:
-                found = index
-        if found is not None:
-            return Verified(document, spelling, found)
-    return None
+    found = verify_raw(body, signature=signature, secrets=secrets)
+    return found or verify_canonical(body, signature=signature, secrets=secrets)
+
+
+def verify_raw(body: bytes, *, signature: bytes, secrets: Sequence[bytes]) -> Verified | None:
+    """Do the same for the body as it came: under a millisecond for a megabyte."""
+    return _signed("raw", body, signature, secrets)
+
+
+def verify_canonical(body: bytes, *, signature: bytes, secrets: Sequence[bytes]) -> Verified | None:
+    """Do the same for the other spellings of its document: up to half a second for a megabyte."""
+    found = (_signed(spelling, spelled, signature, secrets) for spelling, spelled in _spellings(body))
+    return next((each for each in found if each), None)
+
+
+def _signed(spelling: str, document: bytes, signature: bytes, secrets: Sequence[bytes]) -> Verified | None:
+    found = None
+    for index, secret in enumerate(secrets):
+        if hmac.compare_digest(hmac.digest(secret, document, "sha256"), signature) and secret:
+            found = index
+    return None if found is None else Verified(document, spelling, found)
 
 
 def _spellings(body: bytes) -> Iterator[tuple[str, bytes]]:
-    yield "raw", body
     if len(body) > MAX_CANONICAL_BYTES:
         return
     try:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from linq_source.webhook.http_connection import Connection
 from linq_source.webhook.http_messages import HttpLimits
-from tests.webhook.support import Served, event, exchange
+from tests.webhook.support import Served, encoded, event, exchange
 from tests.webhook.test_hostile import HALF_HEAD, seconds_until_closed
 from tests.webhook.test_receiver import headers_of, raw_request, status
 
@@ -77,3 +78,25 @@ def test_a_client_that_sends_much_at_once_lets_the_others_have_their_turn(tmp_pa
         answer = exchange(served.port, many + b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         assert answer.count(b"HTTP/1.1 200 OK") == sum(turns) == 1000
         assert max(turns) <= 20
+
+
+def chunked(body: bytes, size: int) -> bytes:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def test_a_body_in_tiny_chunks_is_refused_in_its_first_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = []
+    collect = Connection._collect
+    monkeypatch.setattr(Connection, "_collect", lambda self, data: (collected.append(data), collect(self, data)))
+    body = encoded(event(1, data={"text": "a" * 5000}))
+    with Served(tmp_path) as served:
+        lines = headers_of(body)[0], "Transfer-Encoding: chunked", "Connection: close"
+        answer = exchange(served.port, raw_request(chunked(body, 1), *lines))
+        assert (status(answer), len(collected)) == (400, 17)
+        assert answer.endswith(b'{"error":"chunks too small"}')
+        for size in (80, 1000):
+            assert status(exchange(served.port, raw_request(chunked(body, size), *lines))) == 200
+        short = b'{"event":"a"}'
+        lines = headers_of(short)[0], "Transfer-Encoding: chunked", "Connection: close"
+        assert status(exchange(served.port, raw_request(chunked(short, 1), *lines))) == 200

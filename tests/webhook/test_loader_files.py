@@ -161,3 +161,21 @@ def test_a_file_older_by_name_that_comes_late_is_loaded(warehouse: Warehouse, bo
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no folder of events"):
         EventLoader(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("values", [[f"{number}" + "a" * 400_000 for number in range(30)], ["a" * 400_000] * 30])
+def test_a_small_file_that_inflates_beyond_what_receivers_write_is_named_and_the_others_are_loaded(
+    values: list[str], warehouse: Warehouse, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linq_source.webhook.event_files.MAX_INFLATED_BYTES", 5_000_000)
+    path = box.write([told("message.read", {"id": 94}, f"evt-9{number}") for number in range(30)])
+    table = pq.read_table(path, partitioning=None)
+    at = table.schema.get_field_index("data")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(values)), path, compression="zstd")
+    assert path.stat().st_size < 50_000
+    box.write([told("message.read", {"id": 1, "chat_id": 1}, "evt-1")])
+    result = load(warehouse, box)
+    said = f"{path.relative_to(box.folder)} in {box.folder}: it holds more than a receiver writes into one file"
+    assert (result.exit_code, len(result.summary.skipped)) == (3, 1)
+    assert result.summary.skipped[0].startswith(said)
+    assert warehouse.query("select event_id from webhook_events") == [("evt-1",)]
