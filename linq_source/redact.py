@@ -25,7 +25,7 @@ import orjson
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError
-from linq_source.times import parse_time
+from linq_source.times import is_time
 
 TEXTS, IDENTIFIERS = "texts", "identifiers"
 MIN_KEY_CHARACTERS = 32
@@ -66,7 +66,6 @@ _KEY = re.compile(r"(?!.*(?:\d[^A-Za-z\d]*){7})[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}|sha256:[0-9a-f]{64}")
 _CODE = re.compile(r"(?!.*(?:(?:\d[^A-Za-z\d]*){7}|@))\S{1,64}(?:; ?\S{1,64})?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")  # as versions are named
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?")
 _NUMBER = re.compile(r"\s*-?\d{1,19}\s*|true|false", re.IGNORECASE)
 _ADDRESS = re.compile(r"[+\d().\s-]{3,24}|[^\s@]{1,64}@[^\s@]{1,190}")
 _LEAST_NUMBER = 10**9
@@ -117,6 +116,11 @@ class Redactor:
         self._pseudonyms: dict[str, str] = {}
 
     @property
+    def has_key(self) -> bool:
+        """Whether there is a key to make digests with."""
+        return bool(self._key)
+
+    @property
     def label(self) -> str:
         """What tells this redaction from another: its parts, and which key it was, though not the key."""
         parts = [TEXTS] if self.drops_texts else []
@@ -153,7 +157,11 @@ class Redactor:
 
     def is_id(self, text: str) -> bool:
         """Whether a text may be kept as an id."""
-        return _ID.fullmatch(text) is not None
+        return (_ID.fullmatch(text) or _PSEUDONYM.fullmatch(text)) is not None
+
+    def digest(self, text: str) -> str:
+        """Return what stands for an event's id: different for each, however alike they are spelled."""
+        return PREFIX + hmac.digest(self._key, b"event\n" + text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _value(self, value: Any, name: str, ours: frozenset[str], depth: int) -> Any:
         if value is None or isinstance(value, bool):
@@ -188,7 +196,7 @@ class Redactor:
             case "id":
                 return value if not isinstance(value, str) or _ID.fullmatch(value) else self._no_id(value)
             case "time":
-                return value if _is_time(value) else REDACTED
+                return value if is_time(value) else REDACTED
             case "number":
                 return value if not isinstance(value, str) or _NUMBER.fullmatch(value) else REDACTED
             case "code":
@@ -198,7 +206,7 @@ class Redactor:
             case "ours":
                 return value
         if isinstance(value, str):
-            return value if name.endswith("_at") and _is_time(value) else None
+            return value if name.endswith("_at") and is_time(value) else None
         return None if self.hides_identifiers and abs(value) >= _LEAST_NUMBER else value
 
     def _no_id(self, value: str) -> Any:
@@ -261,11 +269,6 @@ def _listed(redact: str | Sequence[str] | None) -> list[str]:
             listed = orjson.loads(redact)
             parts = listed if isinstance(listed, list) else parts
     return [text for each in parts if (text := str(each).strip().lower())]
-
-
-def _is_time(value: object) -> bool:
-    # To look for the usual spellings takes a tenth of what reading one does.
-    return isinstance(value, str) and (_TIME.fullmatch(value) is not None or parse_time(value) is not None)
 
 
 def _addresses_in(value: dict[str, Any]) -> frozenset[str]:
