@@ -67,7 +67,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}|sha256:[0-9a-f]{64}")
 _CODE = re.compile(r"(?!.*(?:(?:\d[^A-Za-z\d]*){7}|@))\S{1,64}(?:; ?\S{1,64})?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")  # as versions are named
 _NUMBER = re.compile(r"\s*-?\d{1,19}\s*|true|false", re.IGNORECASE)
+_SHORT = re.compile(r"\s*-?\d{1,9}\s*|true|false", re.IGNORECASE)
 _ADDRESS = re.compile(r"[+\d().\s-]{3,24}|[^\s@]{1,64}@[^\s@]{1,190}")
+_SCHEME = re.compile(r"(?:tel|sms|mailto):", re.IGNORECASE | re.ASCII)
+_SENDERS = ("from_phone", "sent_from", "from")
 _LEAST_NUMBER = 10**9
 """An integer from here on may be somebody's phone number."""
 
@@ -77,7 +80,8 @@ def normal(identifier: str) -> str:
 
     Ten digits without a + are taken for a number of the United States, as Linq does.
     """
-    text = unicodedata.normalize("NFKC", identifier).strip().removeprefix("tel:").removeprefix("mailto:")
+    text = unicodedata.normalize("NFKC", identifier).strip()
+    text = text[match.end() :] if (match := _SCHEME.match(text)) else text
     digits = re.sub(r"[^0-9]", "", text)
     if "@" in text or not digits or any(sign.isalpha() for sign in text):
         return text.casefold()
@@ -111,14 +115,10 @@ class Redactor:
     def __init__(self, what: Iterable[str], key: bytes = b"") -> None:
         self.drops_texts = TEXTS in (chosen := set(what))
         self.hides_identifiers = IDENTIFIERS in chosen
+        self.has_key = bool(key)
         self._key = key
         self._ours: frozenset[str] = frozenset()
         self._pseudonyms: dict[str, str] = {}
-
-    @property
-    def has_key(self) -> bool:
-        """Whether there is a key to make digests with."""
-        return bool(self._key)
 
     @property
     def label(self) -> str:
@@ -175,8 +175,10 @@ class Redactor:
         return self._scalar(value, name, ours)
 
     def _object(self, value: dict[str, Any], name: str, ours: frozenset[str], depth: int) -> dict[str, Any]:
-        if value.get("is_me") is True or value.get("is_from_me") is True:
+        if value.get("is_me") is True:
             ours = ours | _addresses_in(value)
+        elif value.get("is_from_me") is True:
+            ours = ours | _addresses_in({key: value.get(key) for key in _SENDERS})
         kept = {
             key: self._value(inner, key, ours, depth + 1)
             for key, inner in value.items()
@@ -198,7 +200,8 @@ class Redactor:
             case "time":
                 return value if is_time(value) else REDACTED
             case "number":
-                return value if not isinstance(value, str) or _NUMBER.fullmatch(value) else REDACTED
+                pattern = _SHORT if self.hides_identifiers else _NUMBER
+                return value if not isinstance(value, str) or pattern.fullmatch(value) else REDACTED
             case "code":
                 return self.code(str(value))
             case "name":
