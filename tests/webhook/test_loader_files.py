@@ -1,5 +1,6 @@
 """Files of events that are torn, foreign, half-written or late: loaded, named or left alone, as each deserves."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,14 @@ def test_a_file_older_by_name_that_comes_late_is_loaded(warehouse: Warehouse, bo
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no folder of events"):
         EventLoader(str(tmp_path / "nowhere"))
+
+
+def test_a_file_whose_name_is_no_utf8_is_named_and_the_others_are_loaded(warehouse: Warehouse, box: Mailbox) -> None:
+    good = box.write([told("message.read", {"id": 1}, "evt-1")])
+    good.with_name(os.fsdecode(b"odd\xff.parquet")).write_bytes(good.read_bytes())
+    for _ in range(2):
+        result = load(warehouse, box)
+        [sentence] = result.summary.skipped
+        assert "odd?.parquet in " in sentence
+        assert "not valid UTF-8" in sentence
+    assert len(warehouse.rows("webhook_events")) == 1
