@@ -15,6 +15,9 @@ ENCODINGS = ("identity", "gzip", "deflate")
 
 _LIST_KEYS = ("data", "contacts", "phone_numbers", "webhook_subscriptions")
 
+_MAX_EXCERPT = 2000
+"""Characters of an error's text that are looked at."""
+
 
 class Action(Enum):
     """What to do about a status."""
@@ -89,7 +92,11 @@ def excerpt(decoded: Any, token: str) -> str:
         texts = [first.get("detail"), first.get("title")] if isinstance(first, dict) else []
         texts += [decoded.get("message"), first]
     text = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-    text = re.sub(r"[^\x20-\x7e]+", " ", text[:2000].replace(token, "***"))
+    # Masked before it is cut, or the first letters of a token at the cut would be left.
+    text = re.sub(r"[^\x20-\x7e]+", " ", text.replace(token, "***")).strip()
+    if len(text) > _MAX_EXCERPT:
+        # What is cut in two is left out, since half a number does not look like one.
+        text = text[:_MAX_EXCERPT].rpartition(" ")[0].rstrip("0123456789+-.() ")
     text = re.sub(r"\S+@\S+|\+?\d(?:[^A-Za-z\d]{0,3}\d){6,}|\S{33,}", "***", text).strip()
     return f" ({text[:160].rstrip('.')})" if text else ""
 

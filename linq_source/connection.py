@@ -68,7 +68,7 @@ def connect(
     A pool of all would look at every one of them at each request. `transport` takes the place of the network.
     Raises ConfigurationError where the proxy of the environment cannot be used.
     """
-    log_no_headers()
+    log_no_answers()
     tls, proxy = _tls_context(base_url), _proxy(base_url)
 
     def own_transport() -> httpx.AsyncBaseTransport:
@@ -108,11 +108,15 @@ def proxy_named() -> Iterator[None]:
         ) from None
 
 
-def log_no_headers() -> None:
-    """Keep the headers of answers out of httpcore's log, at any level."""
-    logging.getLogger("httpcore.http11").addFilter(_tells_no_headers)
+def log_no_answers() -> None:
+    """Keep what arrives from Linq out of httpcore's log, at any level."""
+    logging.getLogger("httpcore.http11").addFilter(_tells_no_answer)
 
 
-def _tells_no_headers(record: logging.LogRecord) -> bool:
-    """Leave out what httpcore logs of an answer's headers, which may hold cookies or repeat what was sent."""
-    return "receive_response_headers.complete" not in record.getMessage()
+def _tells_no_answer(record: logging.LogRecord) -> bool:
+    """Leave out what httpcore logs of how a step ended: headers, or an error that quotes what cannot be read as HTTP.
+
+    Both may hold the token, where Linq repeats what was sent, and texts of messages.
+    """
+    step, _, outcome = record.getMessage().partition(" ")
+    return step.endswith(".started") or not outcome

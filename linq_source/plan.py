@@ -18,6 +18,8 @@ _MANY = 10_000
 """What a chat is taken to hold that Linq does not count."""
 
 _DAWN = datetime.min.replace(tzinfo=UTC) + OVERLAP
+_DUSK = datetime.max.replace(microsecond=0, tzinfo=UTC) - 2 * OVERLAP
+"""Times before the first and after the second, which some systems write for "never", leave no room beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +242,12 @@ def windows(marks: Iterable[Mark]) -> list[tuple[datetime, datetime]]:
     for instant in sorted(mark.sent_at for mark in marks if mark.sent_at):
         second = instant.replace(microsecond=0)
         first = found.pop()[0] if found and second - found[-1][1] <= _NEAR else earlier(second)
-        found.append((first, second + 2 * OVERLAP))
+        found.append((first, min(second, _DUSK) + 2 * OVERLAP))
     return found
 
 
 def earlier(instant: datetime) -> datetime:
-    """Return `instant` less the overlap; before the year 1, which some systems write for "never", is no time."""
+    """Return `instant` less the overlap; before the year 1 is no time."""
     return max(instant, _DAWN) - OVERLAP
 
 

@@ -26,7 +26,7 @@ import orjson
 from linq_source import settings
 from linq_source.errors import ConfigurationError
 from linq_source.setting_names import check_names
-from linq_source.times import parse_time
+from linq_source.times import is_time
 
 TEXTS, IDENTIFIERS = "texts", "identifiers"
 MIN_KEY_CHARACTERS = 32
@@ -67,9 +67,11 @@ _KEY = re.compile(r"(?!.*(?:\d[^A-Za-z\d]*){7})[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}|sha256:[0-9a-f]{64}")
 _CODE = re.compile(r"(?!.*(?:(?:\d[^A-Za-z\d]*){7}|@))\S{1,64}(?:; ?\S{1,64})?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")  # as versions are named
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?")
 _NUMBER = re.compile(r"\s*-?\d{1,19}\s*|true|false", re.IGNORECASE)
+_SHORT = re.compile(r"\s*-?\d{1,9}\s*|true|false", re.IGNORECASE)
 _ADDRESS = re.compile(r"[+\d().\s-]{3,24}|[^\s@]{1,64}@[^\s@]{1,190}")
+_SCHEME = re.compile(r"(?:tel|sms|mailto):", re.IGNORECASE | re.ASCII)
+_SENDERS = ("from_phone", "sent_from", "from")
 _LEAST_NUMBER = 10**9
 """An integer from here on may be somebody's phone number."""
 
@@ -79,7 +81,8 @@ def normal(identifier: str) -> str:
 
     Ten digits without a + are taken for a number of the United States, as Linq does.
     """
-    text = unicodedata.normalize("NFKC", identifier).strip().removeprefix("tel:").removeprefix("mailto:")
+    text = unicodedata.normalize("NFKC", identifier).strip()
+    text = text[match.end() :] if (match := _SCHEME.match(text)) else text
     digits = re.sub(r"[^0-9]", "", text)
     if "@" in text or not digits or any(sign.isalpha() for sign in text):
         return text.casefold()
@@ -113,6 +116,7 @@ class Redactor:
     def __init__(self, what: Iterable[str], key: bytes = b"") -> None:
         self.drops_texts = TEXTS in (chosen := set(what))
         self.hides_identifiers = IDENTIFIERS in chosen
+        self.has_key = bool(key)
         self._key = key
         self._ours: frozenset[str] = frozenset()
         self._pseudonyms: dict[str, str] = {}
@@ -154,7 +158,11 @@ class Redactor:
 
     def is_id(self, text: str) -> bool:
         """Whether a text may be kept as an id."""
-        return _ID.fullmatch(text) is not None
+        return (_ID.fullmatch(text) or _PSEUDONYM.fullmatch(text)) is not None
+
+    def digest(self, text: str) -> str:
+        """Return what stands for an event's id: different for each, however alike they are spelled."""
+        return PREFIX + hmac.digest(self._key, b"event\n" + text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _value(self, value: Any, name: str, ours: frozenset[str], depth: int) -> Any:
         if value is None or isinstance(value, bool):
@@ -168,8 +176,10 @@ class Redactor:
         return self._scalar(value, name, ours)
 
     def _object(self, value: dict[str, Any], name: str, ours: frozenset[str], depth: int) -> dict[str, Any]:
-        if value.get("is_me") is True or value.get("is_from_me") is True:
+        if value.get("is_me") is True:
             ours = ours | _addresses_in(value)
+        elif value.get("is_from_me") is True:
+            ours = ours | _addresses_in({key: value.get(key) for key in _SENDERS})
         kept = {
             key: self._value(inner, key, ours, depth + 1)
             for key, inner in value.items()
@@ -189,9 +199,10 @@ class Redactor:
             case "id":
                 return value if not isinstance(value, str) or _ID.fullmatch(value) else self._no_id(value)
             case "time":
-                return value if _is_time(value) else REDACTED
+                return value if is_time(value) else REDACTED
             case "number":
-                return value if not isinstance(value, str) or _NUMBER.fullmatch(value) else REDACTED
+                pattern = _SHORT if self.hides_identifiers else _NUMBER
+                return value if not isinstance(value, str) or pattern.fullmatch(value) else REDACTED
             case "code":
                 return self.code(str(value))
             case "name":
@@ -199,7 +210,7 @@ class Redactor:
             case "ours":
                 return value
         if isinstance(value, str):
-            return value if name.endswith("_at") and _is_time(value) else None
+            return value if name.endswith("_at") and is_time(value) else None
         return None if self.hides_identifiers and abs(value) >= _LEAST_NUMBER else value
 
     def _no_id(self, value: str) -> Any:
@@ -263,11 +274,6 @@ def listed(setting: str | Sequence[str] | None) -> list[str]:
             found = orjson.loads(setting)
             parts = found if isinstance(found, list) else parts
     return [text for each in parts if (text := str(each).strip())]
-
-
-def _is_time(value: object) -> bool:
-    # To look for the usual spellings takes a tenth of what reading one does.
-    return isinstance(value, str) and (_TIME.fullmatch(value) is not None or parse_time(value) is not None)
 
 
 def _addresses_in(value: dict[str, Any]) -> frozenset[str]:

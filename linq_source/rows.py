@@ -120,7 +120,8 @@ class Shaper:
             chat_id = None if chat_ids is None else chat_ids[index]
             # A forgotten message counts among its chat's, as those do that fit no column.
             if bad[index] != FORGOTTEN_REASON or table is MESSAGES:
-                self.misfits.add(table, rows[index], bad[index], chat_id)
+                row = rows[index] | {MARK: True} if bad[index] == FORGOTTEN_REASON else rows[index]
+                self.misfits.add(table, row, bad[index], chat_id)
         kept = [index for index in range(len(rows)) if index not in bad]
         if bad:
             arrays = [array.take(pa.array(kept, type=pa.int64())) for array in arrays]

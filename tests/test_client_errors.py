@@ -137,3 +137,21 @@ def test_an_excerpt_is_short_whatever_the_body_holds() -> None:
     with pytest.raises(RequestRefusedError) as failure:
         FakeLinq.of(httpx.Response(400, json=body)).get()
     assert len(str(failure.value)) < 260
+
+
+@pytest.mark.parametrize("before", [1985, 1990, 1999])
+def test_a_token_where_an_excerpt_is_cut_is_masked_whole(before: int) -> None:
+    body = {"message": f"{' ' * before}{TOKEN}"}
+    with pytest.raises(RequestRefusedError) as failure:
+        FakeLinq.of(httpx.Response(400, json=body)).get()
+    assert TOKEN[:5] not in str(failure.value)
+
+
+@pytest.mark.parametrize("number", ["+12125550199", "+1 (212) 555-0199", "someone@example.com"])
+def test_half_a_number_or_address_where_an_excerpt_is_cut_is_left_out(number: str) -> None:
+    for before in range(1980, 2000):
+        body = {"message": f"No {'x' * (before - 4)} {number}"}
+        with pytest.raises(RequestRefusedError) as failure:
+            FakeLinq.of(httpx.Response(400, json=body)).get()
+        assert "(No ***" in str(failure.value)
+        assert not [part for part in ("12", "55", "some") if part in str(failure.value)]

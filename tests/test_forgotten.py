@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from linq_source.errors import ConfigurationError
-from linq_source.forgotten import MARK, Forgotten, name_of_key, recall
+from linq_source.forgotten import MARK, Forgotten, Gate, is_forgotten, name_of_key, recall
+from linq_source.redact import make_redactor
 from linq_source.settings import CHATS, CONTACTS, chat_messages_path
 from tests.test_privacy import KEY, pseudonym
 
@@ -29,6 +30,15 @@ def test_they_are_known_in_every_spelling_and_as_a_pseudonym(forgotten: Forgotte
         assert forgotten.knows(spelling), spelling
     for other in (OTHER, pseudonym(OTHER), pseudonym(THEM, KEY[::-1]), "", None, True, [THEM]):
         assert not forgotten.knows(other), other
+
+
+@pytest.mark.parametrize("mark", [True, 1])
+def test_a_row_that_linq_itself_marks_is_no_forgotten_one(forgotten: Forgotten, mark: object) -> None:
+    gate = Gate(make_redactor("texts,identifiers", KEY))
+    gate.forgotten = forgotten
+    rows = [{"id": 1, MARK: mark}, {"id": 8}]
+    kept = gate.body(CONTACTS, {"contacts": rows})["contacts"]
+    assert [(row["id"], is_forgotten(row)) for row in kept] == [(1, False), (8, True)]
 
 
 def test_a_pseudonym_from_redacted_tables_is_forgotten_like_a_number() -> None:

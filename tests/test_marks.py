@@ -95,6 +95,17 @@ def test_without_its_event_it_would_not_have_been_seen(account: Account) -> None
         assert_mirrors(account.warehouse, account.world)
 
 
+def test_a_message_that_is_sent_at_the_end_of_time_stops_no_later_sync(account: Account) -> None:
+    chat_id = large_chats(account)[0]
+    message = account.world.receive(chat_id, "Never", sent_at=OLD)
+    message.sent_at = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    account.sent = len(account.recorder.bodies())
+    assert account.sync().exit_code == 0
+    account.world.react(message.id, "love", from_phone="+12125550101")
+    assert account.sync().exit_code == 0
+    assert_mirrors(account.warehouse, account.world)
+
+
 def test_marks_in_many_chats_and_a_busy_one_are_served_together(account: Account) -> None:
     first, second = large_chats(account)
     for chat_id in (first, second):

@@ -73,3 +73,12 @@ def test_marks_near_each_other_are_asked_for_together() -> None:
         (YEAR_AGO + 2 * DAY - SECOND, YEAR_AGO + 2 * DAY + 2 * SECOND),
     ]
     assert windows([]) == []
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_message_of_the_first_or_last_second_there_is_can_be_asked_for(year: int) -> None:
+    first = datetime.min.replace(tzinfo=UTC)
+    last = datetime.max.replace(tzinfo=UTC)
+    never = first if year == 1 else last
+    ((after, before),) = windows([Mark(1, never), Mark(2, never)])
+    assert after <= never.replace(microsecond=0) <= before

@@ -23,7 +23,7 @@ def redactor(*what: str) -> Redactor:
 @pytest.mark.parametrize(
     "spelling",
     [THEIRS, "12125550199", "2125550199", "(212) 555-0199", "+1 212 555 0199", "0012125550199", " +1-212-555-0199 ",
-     "tel:+12125550199", "\uff0b\uff11 212 555 0199"],
+     "tel:+12125550199", "TEL:+12125550199", "sms:212-555-0199", "Sms:2125550199", "\uff0b\uff11 212 555 0199"],
 )  # fmt: skip
 def test_every_spelling_of_a_number_has_one_pseudonym(spelling: str) -> None:
     assert normal(spelling) == THEIRS
@@ -32,7 +32,7 @@ def test_every_spelling_of_a_number_has_one_pseudonym(spelling: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "kept"), [
-    ("Some.One@Example.com", "some.one@example.com"), ("mailto:a@b.c", "a@b.c"),
+    ("Some.One@Example.com", "some.one@example.com"), ("mailto:a@b.c", "a@b.c"), ("MailTo:A@b.c", "a@b.c"),
     ("+44 20 7946 0018", "+442079460018"),
     ("80123", "+80123"), ("LINQ", "linq"), ("ext. 12 of 555", "ext. 12 of 555"),
 ])  # fmt: skip
@@ -55,6 +55,8 @@ def test_our_own_numbers_stay_readable_as_they_are_spelled() -> None:
     [
         ("message.sent", {"from_phone": OURS}, {"from_phone": OURS}),
         ("message.sent", {"message": {"sent_from": OURS}}, {"message": {"sent_from": OURS}}),
+        ("message.read", {"is_from_me": True, "from_phone": OURS, "to": THEIRS},
+         {"is_from_me": True, "from_phone": OURS, "to": pseudonym(THEIRS)}),
         ("message.received", {"from_phone": THEIRS}, {"from_phone": pseudonym(THEIRS)}),
         ("reaction.sent", {"chat_handle": {"id": "7", "identifier": OURS}},
          {"chat_handle": {"id": "7", "identifier": OURS}}),
@@ -88,6 +90,8 @@ def test_events_say_themselves_which_numbers_are_ours(event_type: str, data: Any
         ("sent_at", 12125550199, "redacted"),
         ("message_count", "12", "12"),
         ("message_count", "twelve", "redacted"),
+        ("duration", "12125550199", "redacted"),
+        ("file_size", 3_000_000_000, 3_000_000_000),
         ("is_read", "yes, private", "redacted"),
         ("service", "iMessage", "iMessage"),
         ("reaction", "\u2764\ufe0f", "\u2764\ufe0f"),

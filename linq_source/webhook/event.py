@@ -93,7 +93,10 @@ def read_event(body: bytes) -> Event:
 
 
 def redacted(event: Event, redactor: Redactor) -> Event:
-    """Return an event as it may be kept. Its fingerprint is that of what is kept, as is an id made from it.
+    """Return an event as it may be kept. Its fingerprint is that of what is kept.
+
+    An id that may not be kept, or was made from the body, is replaced by a digest of it, so that different events
+    stay different, and a redelivery the same.
 
     What is redacted already stays as it is, so a loader may redact again what a receiver has redacted.
     """
@@ -102,13 +105,16 @@ def redacted(event: Event, redactor: Redactor) -> Event:
     data = None if event.data is None else shape_of(event.data.encode(), redactor, event_type).decode() or None
     kept = [event_type, version, event.created_at and event.created_at.isoformat(), data]
     fingerprint = hashlib.sha256(json.dumps(kept).encode("ascii")).hexdigest()
-    own_id = event.event_id if event.has_own_id and redactor.is_id(event.event_id) else None
+    event_id = event.event_id
+    # A hash of a body can be tried out, so with a key it is replaced too.
+    if not redactor.is_id(event_id) or (redactor.has_key and event_id.startswith(DERIVED)):
+        event_id = redactor.digest(event_id) if redactor.has_key else f"{DERIVED}{_hash(event_id)}"
     return replace(
         event,
-        event_id=own_id or f"{DERIVED}{fingerprint}",
+        event_id=event_id,
         event_type=event_type,
         api_version=version,
-        has_own_id=own_id is not None,
+        has_own_id=event.has_own_id and event_id == event.event_id,
         data=data,
         fingerprint=fingerprint,
     )
@@ -120,6 +126,10 @@ def shape_of(body: bytes, redactor: Redactor, event_type: str = "") -> bytes:
         return (_to_text(redactor.data(event_type, decode(body))) or "").encode()
     except (BrokenBodyError, RecursionError):
         return b""
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _to_text(data: Any) -> str | None:

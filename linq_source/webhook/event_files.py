@@ -92,6 +92,11 @@ def read_events(files: EventFiles, name: str, *, place: str) -> Iterator[pa.Tabl
     DestinationError where the place itself fails.
     """
     try:
+        name.encode()
+    except UnicodeEncodeError:
+        # No column holds such a name, so nothing could note that it was loaded.
+        raise UnusableFileError("its name is not valid UTF-8; rename it") from None
+    try:
         content = files.read(name)
     except FileNotFoundError:
         raise UnusableFileError("it went away before it was read") from None

@@ -99,7 +99,8 @@ class EventLoader:
                 for batch in load.file(name, self._read(name)):
                     yield {table: rows for table, rows in batch.items() if rows.num_rows}
             except UnusableFileError as error:
-                self.summary.skipped.append(f"{name} in {self._place}: {error}; the other files were loaded")
+                shown = name.encode(errors="replace").decode()
+                self.summary.skipped.append(f"{shown} in {self._place}: {error}; the other files were loaded")
             if most and load.events >= most:
                 break
         yield load.calls()

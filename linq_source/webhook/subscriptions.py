@@ -14,7 +14,7 @@ import httpx
 from linq_source import settings
 from linq_source.access import check_base_url, check_token, split_url
 from linq_source.answers import ENCODINGS, Action, action_for, describe
-from linq_source.connection import log_no_headers, proxy_named
+from linq_source.connection import log_no_answers, proxy_named
 from linq_source.errors import ApiError, AuthenticationError, ConfigurationError, UnavailableError
 from linq_source.hosts import is_loopback
 from linq_source.limits import Limits
@@ -71,7 +71,7 @@ class SubscriptionsClient:
         base, token = check_base_url(base_url), check_token(integration_token)
         self._sleep = sleep
         self._max_body_bytes = max_body_bytes
-        log_no_headers()
+        log_no_answers()
         with proxy_named():
             self._http = httpx.Client(
                 base_url=base,

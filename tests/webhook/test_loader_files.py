@@ -1,5 +1,6 @@
 """Files of events that are torn, foreign, half-written or late: loaded, named or left alone, as each deserves."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,14 @@ def test_a_small_file_that_inflates_beyond_what_receivers_write_is_named_and_the
     assert (result.exit_code, len(result.summary.skipped)) == (3, 1)
     assert result.summary.skipped[0].startswith(said)
     assert warehouse.query("select event_id from webhook_events") == [("evt-1",)]
+
+
+def test_a_file_whose_name_is_no_utf8_is_named_and_the_others_are_loaded(warehouse: Warehouse, box: Mailbox) -> None:
+    good = box.write([told("message.read", {"id": 1}, "evt-1")])
+    good.with_name(os.fsdecode(b"odd\xff.parquet")).write_bytes(good.read_bytes())
+    for _ in range(2):
+        result = load(warehouse, box)
+        [sentence] = result.summary.skipped
+        assert "odd?.parquet in " in sentence
+        assert "not valid UTF-8" in sentence
+    assert len(warehouse.rows("webhook_events")) == 1

@@ -107,7 +107,7 @@ def test_a_receiver_keeps_a_signed_event_once_and_without_what_is_redacted(tmp_p
         ("message.received", shown), ("message.received", {"message": shown})
     ]  # fmt: skip
     assert kept[0][0] == "evt-1"
-    assert kept[1][0].startswith("sha256:")
+    assert kept[1][0].startswith("hmac:")
     assert [json.loads(each) for each in conflicts] == [shown | {"is_read": True}]
     assert rejects[1] == ("cut or not JSON", b"")
     assert json.loads(rejects[0][1])["data"] == shown
@@ -129,6 +129,24 @@ def test_a_receiver_and_a_loader_make_the_same_of_an_event(tmp_path: Path) -> No
         }
         assert redacted(kept, redactor) == kept
         assert kept.fingerprint != before.fingerprint, "the hash of a text that can be guessed gives it away"
+
+
+@pytest.mark.parametrize("what", ["texts", "texts,identifiers"])
+def test_different_events_stay_different_and_a_redelivery_the_same(what: str) -> None:
+    redactor = make_redactor(what, KEY if "identifiers" in what else None)
+    assert redactor
+    bodies = [event(1, event_id=own_id, data={"text": "a"}) for own_id in ("evt:1", "evt:2", "evt-3")]
+    bodies += [event(1, event_id=None, data={"text": text}) for text in ("private", "another")]
+    ids = []
+    for body in map(encoded, bodies):
+        first, again = (redacted(read_event(body), redactor) for _ in range(2))
+        assert first == again == redacted(first, redactor)
+        ids.append(first.event_id)
+    assert len(set(ids)) == len(bodies)
+    assert ids[2] == "evt-3"
+    assert not [each for each in ids if "evt:" in each]
+    if "identifiers" in what:
+        assert read_event(encoded(bodies[3])).event_id not in ids, "it is a hash that can be tried out"
 
 
 @pytest.mark.parametrize(
