@@ -18,14 +18,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any
-
-import orjson
 
 from linq_source import settings
 from linq_source.errors import ConfigurationError
-from linq_source.setting_names import check_names
+from linq_source.setting_names import check_names, listed
 from linq_source.times import is_time
 
 TEXTS, IDENTIFIERS = "texts", "identifiers"
@@ -263,17 +260,6 @@ def configured() -> tuple[Redactor | None, str | None]:
     redact: Any = dlt.config.get("sources.linq.redact")
     key = dlt.secrets.get("sources.linq.redact_key", str)
     return make_redactor(redact, key), key
-
-
-def listed(setting: str | Sequence[str] | None) -> list[str]:
-    """Return the parts that a setting names: one, several with commas between, or a list (in JSON, from dlt)."""
-    parts: Any = setting if isinstance(setting, list | tuple) else [setting] if setting else []
-    if isinstance(setting, str):
-        parts = setting.split(",")
-        with suppress(ValueError):
-            found = orjson.loads(setting)
-            parts = found if isinstance(found, list) else parts
-    return [text for each in parts if (text := str(each).strip())]
 
 
 def _addresses_in(value: dict[str, Any]) -> frozenset[str]:

@@ -1,8 +1,12 @@
-"""Names of settings: one that is misspelt is told, where dlt would pass over it in silence, and redact nothing."""
+"""Settings as people write them: a misspelt name is told, which dlt would pass over in silence; lists in any form."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from typing import Any
+
+import orjson
 
 from linq_source.errors import ConfigurationError
 
@@ -52,3 +56,14 @@ def _names_set() -> Iterator[tuple[str, str]]:
 
 def _like(shown: str, name: str, meant: str) -> str:
     return f"{_ENVIRONMENT}{meant.upper()}" if shown.startswith(_ENVIRONMENT) else shown.replace(name, meant, 1)
+
+
+def listed(setting: str | Sequence[str] | None) -> list[str]:
+    """Return the parts that a setting names: one, several with commas between, or a list (in JSON, from dlt)."""
+    parts: Any = setting if isinstance(setting, list | tuple) else [setting] if setting else []
+    if isinstance(setting, str):
+        parts = setting.split(",")
+        with suppress(ValueError):
+            found = orjson.loads(setting)
+            parts = found if isinstance(found, list) else parts
+    return [text for each in parts if (text := str(each).strip())]

@@ -20,9 +20,9 @@ from linq_source.context import Options
 from linq_source.errors import ConfigurationError
 from linq_source.forgotten import Gate
 from linq_source.limits import Limits
-from linq_source.redact import listed, make_redactor
+from linq_source.redact import make_redactor
 from linq_source.resources import build_resources
-from linq_source.setting_names import check_names
+from linq_source.setting_names import check_names, listed
 from linq_source.shards import Shard
 from linq_source.sync import Sync
 from linq_source.times import parse_setting
