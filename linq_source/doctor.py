@@ -22,6 +22,7 @@ from linq_source.resources import memory_of
 from linq_source.rows import FORGOTTEN_REASON
 from linq_source.sync_output import counted
 from linq_source.tables import CHATS, CONTACTS, MESSAGES, PHONE_NUMBERS, REJECTED_ROWS
+from linq_source.values import integer_or_none
 
 DISTRIBUTION = "linq-source"
 STALE = timedelta(days=2)
@@ -103,7 +104,7 @@ def _account(make_client: Callable[[], LinqClient]) -> Iterator[Finding]:
 
 
 def _subscriptions(rows: list[dict[str, Any]]) -> Finding:
-    idle = [row.get("id") for row in rows if row.get("active") is False]
+    idle = [integer_or_none(row.get("id")) or "unknown" for row in rows if row.get("active") is False]
     if idle:
         return Finding(
             "subscriptions",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from linq_source.context import Summary
 from linq_source.event_tables import ALL_TABLES, EVENT_TABLES
+from linq_source.printable import printable
 from linq_source.runner import EventResult, Result
 from linq_source.sync import Sync
 from linq_source.tables import TABLES
@@ -75,7 +76,7 @@ def print_events_problems(summary: EventSummary) -> None:
 
 
 def _skipped(summary: Summary | EventSummary) -> list[str]:
-    return [f"Skipped: {sentence}." for sentence in summary.skipped]
+    return [f"Skipped: {printable(sentence)}." for sentence in summary.skipped]
 
 
 def _misfits(summary: EventSummary) -> list[str]:

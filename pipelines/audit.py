@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from linq_source import settings
 from linq_source.cli import Parser, database_path, run_command
+from linq_source.printable import printable
 
 SHOWN = 20
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(findings.differences) > SHOWN:
         print(f"  and {len(findings.differences) - SHOWN} more; --json lists all")
     for sentence in findings.skipped:
-        print(f"Skipped: {sentence}.", file=sys.stderr)
+        print(f"Skipped: {printable(sentence)}.", file=sys.stderr)
     if findings.repaired:
         print(f"Marked {findings.repaired} of them: the next sync reads them whole.")
     elif findings.differences:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from linq_source import settings
 from linq_source.cli import Parser, database_path, journal_path, run_command
+from linq_source.printable import printable
 
 if TYPE_CHECKING:
     from linq_source.forget import Removed
@@ -80,7 +81,7 @@ def say(removed: "Removed", database: Path) -> None:
         listed = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
         print(f"{verb} from the {place}: {listed or 'nothing'}.")
     for sentence in removed.skipped:
-        print(f"Skipped: {sentence}.", file=sys.stderr)
+        print(f"Skipped: {printable(sentence)}.", file=sys.stderr)
     if removed.other_identifiers:
         print(
             f"Their contacts have {removed.other_identifiers} other numbers or addresses, which were not looked for: "

@@ -91,17 +91,20 @@ def check(client: "SubscriptionsClient", url: str, events: Sequence[str], option
 
 def show(subscriptions: "Sequence[Subscription]", options: argparse.Namespace) -> int:
     """List all subscriptions."""
+    from linq_source.printable import printable
+
     if options.json:
         print(json.dumps({"webhook_subscriptions": [as_json(each) for each in subscriptions]}))
         return 0
     if not subscriptions:
         print("There is no subscription: make one with --url.", file=sys.stderr)
     for each in subscriptions:
+        url = printable(each.url)
         state = "active" if each.is_active else "not active"
         secret = "signed" if each.has_secret else "NOT SIGNED"
         last = f"{each.last_delivered_at:%Y-%m-%d %H:%M} UTC" if each.last_delivered_at else "never"
-        print(f"{each.id}  {each.url}  {state}, {secret}, last delivered {last}, {each.delivery_attempts} attempts")
-        print(f"    {', '.join(each.events)}")
+        print(f"{each.id}  {url}  {state}, {secret}, last delivered {last}, {each.delivery_attempts} attempts")
+        print(f"    {printable(', '.join(each.events))}")
     return 0
 
 

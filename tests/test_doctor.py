@@ -196,3 +196,8 @@ def test_dlts_own_command_explains_the_doctor_without_a_warning() -> None:
     said = subprocess.run([dlt_command, "linq", "doctor", "--help"], capture_output=True, text=True, check=True)
     assert said.stderr == ""
     assert all(option in said.stdout for option in ("--database", "(linq.duckdb)", "--dataset", "(linq_data)"))
+
+
+def test_the_id_of_a_subscription_is_shown_only_where_it_is_a_number() -> None:
+    found = doctor._subscriptions([{"id": each, "active": False} for each in (7, "8", "\x1b[2J")])
+    assert "not active: 7, 8, unknown." in found.sentence
