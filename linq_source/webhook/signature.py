@@ -15,10 +15,10 @@ from typing import Any
 
 HEADER = "X-Webhook-Signature"
 
-MAX_CANONICAL_BYTES = 128 * 1024
+MAX_CANONICAL_BYTES = 256 * 1024
 """Bodies above this are verified raw only: forged ones must stay cheap to refuse.
 
-The longest event that Linq documents is a call with its transcription, and two hours of speech are 110 KB.
+The longest event that Linq documents is a call with its transcription, and two hours of speech are some 110 KB.
 """
 
 _FORM = re.compile(rb"[ \t]*sha256=([0-9a-fA-F]{64})[ \t]*")
