@@ -1,7 +1,8 @@
 """Fields that Linq adds later: each becomes a column by itself, of the type its first values have.
 
 A value that does not fit the column's type goes to a column of its own beside it, named as dlt names them:
-`priority`, then `priority__v_text`. A nested value makes a JSON column.
+`priority`, then `priority__v_text`. A nested value makes a JSON column. Where a table has MOST such columns already,
+further fields go into one JSON column together.
 """
 
 import hashlib
@@ -25,6 +26,12 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 }
 
 
+MOST = 200
+"""Columns that fields unknown to us may make in a table: they stay for ever, and thousands would stop every sync."""
+
+FURTHER = "further_fields"
+"""The column of the fields beyond that."""
+
 _MAX_NAME = 60
 
 
@@ -37,9 +44,18 @@ class ExtraColumns:
     def columns(self, table: Table, fields: dict[str, list[Any]]) -> list[tuple[AnyField, AnyArray]]:
         """Return the columns that hold `fields` (name -> one value per row, None where a row has none)."""
         taken = {column.name for column in table.columns}
+        types = self._types.setdefault(table.name, {})
         found: list[tuple[AnyField, AnyArray]] = []
+        further: dict[str, list[Any]] = {}
         for field, values in fields.items():
-            found += self._split(table.name, _free(column_name(field), taken), values, taken)
+            name = _free(column_name(field), taken)
+            if len(types) < MOST or name in types:
+                found += self._split(table.name, name, values, taken)
+            else:
+                further[field] = values
+        if further:
+            rows = [_present(further, row) for row in zip(*further.values(), strict=True)]
+            found += self._split(table.name, _free(FURTHER, taken), rows, taken)
         return found
 
     def _split(
@@ -60,6 +76,10 @@ class ExtraColumns:
             left = [value for value in values if value is not None]
             name = _free(f"{base}__v_{infer(base, left)}", taken) if left else base
         return columns
+
+
+def _present(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any] | None:
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None} or None
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -9,7 +9,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from linq_source.extras import ARROW_TYPES, ExtraColumns, column_name, infer
+from linq_source.extras import ARROW_TYPES, FURTHER, MOST, ExtraColumns, column_name, infer
 from linq_source.tables import CONTACTS, MESSAGES, TABLES, Table
 from tests.test_values import JSON
 
@@ -30,6 +30,18 @@ def named(found: list[tuple[Any, Any]]) -> dict[str, list[Any]]:
 def types(extras: ExtraColumns, **fields: list[Any]) -> dict[str, pa.DataType]:
     """The types of those columns."""
     return {field.name: field.type for field, _ in extras.columns(CONTACTS, fields)}
+
+
+def test_beyond_two_hundred_columns_further_fields_are_kept_together() -> None:
+    extras = ExtraColumns()
+    many = {f"field_{number:04}": [number, None, None] for number in range(MOST + 3)}
+    stored = columns(extras, **many)
+    assert len(stored) == MOST + 1
+    assert [None if text is None else json.loads(text) for text in stored[FURTHER]] == [
+        {f"field_{number:04}": number for number in range(MOST, MOST + 3)}, None, None,
+    ]  # fmt: skip
+    again = columns(extras, field_0000=[1], one_more=["text"])
+    assert (again["field_0000"], json.loads(again[FURTHER][0])) == ([1], {"one_more": "text"})
 
 
 @pytest.mark.parametrize(
