@@ -18,7 +18,7 @@ WEBHOOK_EVENTS = Table(
     "A webhook event, once, however often it was delivered.",
     Departure.NONE,
     (
-        Column("event_id", TEXT, "Linq's id of the event; `sha256:` or `hmac:` and a hash of the body where it had none."),
+        Column("event_id", TEXT, "Linq's id of the event; `sha256:` or `hmac:` and a hash where it had none."),
         Column("event_type", TEXT, "What happened, as in message.received."),
         Column("api_version", TEXT, "The version that the event names, if any."),
         Column("envelope", TEXT, "Which of the vendor's two forms it came in: reference or quick_start."),
