@@ -58,7 +58,7 @@ def _batches(make_loader: Callable[[], EventLoader], *, in_slices: bool) -> Iter
 
 
 def _trust_keys() -> None:
-    """Have dlt not number all rows by key as it merges, which takes it a third of its time in a DuckDB file.
+    """Have dlt not number all rows by key as it merges, which takes long in a DuckDB file.
 
     A loader yields each key once in a load, and there a copy into the staging table cannot be made twice: over a
     network it is made again when the word that it was made is lost. In a pipeline of anyone's own several sources
