@@ -14,12 +14,12 @@ import dlt
 from dlt.destinations.sql_client import SqlClientBase
 
 from linq_source import listing, settings
+from linq_source.accounts import number_ids
 from linq_source.client import LinqClient
 from linq_source.errors import ConfigurationError, ForbiddenError
 from linq_source.files import files_of
 from linq_source.forgotten import FORGOTTEN, Forgotten, is_forgotten, recall
 from linq_source.memory import Memory
-from linq_source.mirrors import number_ids
 from linq_source.pages import Listed, identity
 from linq_source.plan import ChatSync
 from linq_source.rejects import rejected_identities

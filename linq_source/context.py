@@ -99,6 +99,8 @@ class Context:
     on_progress: Callable[[], None]
     our_numbers: set[str] = field(default_factory=set)
     """Every number that is or was ours: who sends from one of them sends outbound."""
+    is_doubtful: bool = False
+    """Whether the numbers leave open if the tables hold another account."""
 
     def skip(self, sentence: str) -> None:
         """Name something that is left out."""

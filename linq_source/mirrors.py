@@ -7,23 +7,23 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from linq_source import listing, settings
+from linq_source.accounts import CHATS_PROOF, Kinship, are_others_chats, kinship, number_ids, numbers_proof, refusal
 from linq_source.changes import changed_rows, integers, live, missing_rows, with_value
 from linq_source.client import LinqClient
 from linq_source.context import Context
-from linq_source.errors import ConfigurationError, ForbiddenError
+from linq_source.errors import ConfigurationError, ForbiddenError, LinqError
 from linq_source.pages import Listed, identity
 from linq_source.plan import Listing
+from linq_source.reader import InterruptedReadError
 from linq_source.rows import Batch
 from linq_source.tables import (
     CHAT_HANDLES,
     CHAT_PHONE_NUMBERS,
     CHATS,
     PHONE_NUMBERS,
-    TEXT,
     Departure,
     Table,
 )
-from linq_source.values import integer_or_none, to_column
 
 Collected: TypeAlias = list[tuple[str, list[object]]]
 """The listings of chats, each with the number that it was made for."""
@@ -82,24 +82,24 @@ def departures(context: Context, table: Table, gone: pa.Table) -> Generator[Batc
 
 
 def read_phone_numbers(context: Context) -> Listed:
-    """Read our numbers, and note every number that is or was ours."""
+    """Read our numbers, and note every number that is or was ours.
+
+    Raises ConfigurationError where they prove that the tables hold another account.
+    """
     stored = context.memory.rows(PHONE_NUMBERS)
     if context.options.gate.redactor:
         context.options.gate.redactor.learn(_texts(stored, "phone_number"))
     listed = context.reader.run(listing.phone_numbers)
-    if not listed.rows:
+    if not listed.rows or kinship(stored, listed) is not Kinship.SAME:
         # The list carries no totals that would prove it: ask again.
         listed = context.reader.run(listing.phone_numbers)
+    if not context.options.allows_mass_delete:
+        found = kinship(stored, listed)
+        if found is Kinship.OTHER:
+            raise refusal(numbers_proof(live(stored).num_rows))
+        context.is_doubtful = found is Kinship.DOUBTFUL
     context.our_numbers = _texts(stored, "phone_number") | set(number_ids(listed))
     return listed
-
-
-def number_ids(numbers: Listed) -> dict[str, int | None]:
-    """Return each number listed with its id: its chats can be read even where its own row does not fit."""
-    rows = [row for row in numbers.rows if isinstance(row, dict)]
-    found = to_column([row.get("phone_number") for row in rows], TEXT).array.to_pylist()
-    ids = [integer_or_none(row.get("id")) for row in rows]
-    return {number: number_id for number, number_id in zip(found, ids, strict=True) if number}
 
 
 def _unlisted(gone: pa.Table, rows: Iterable[object]) -> pa.Table:
@@ -135,6 +135,21 @@ class ChatLists:
         self._waiting = {
             number: context.reader.start(partial(listing.chats, phone_number=number)) for number in sorted(wanted)
         }
+
+    def check_account(self) -> None:
+        """Raise ConfigurationError where the lists prove that the tables hold another account.
+
+        It waits for all of them. A list that fails proves nothing, and fails when its turn comes.
+        """
+        self._waiting = {number: _waited(wait) for number, wait in self._waiting.items()}
+        try:
+            lists = {number: wait() for number, wait in self._waiting.items()}
+        except (LinqError, InterruptedReadError):
+            return
+        if all(listed.is_clean for listed in lists.values()):
+            rows = {number: listed.rows for number, listed in lists.items()}
+            if are_others_chats(self._context.memory, rows, is_restricted=self._is_restricted):
+                raise refusal(CHATS_PROOF)
 
     def batches(self) -> Generator[Batch, None, list[Listing]]:
         """Yield what changed in the three tables; return what was listed of each chat."""
@@ -176,9 +191,9 @@ class ChatLists:
 
     def _collect(self) -> Collected:
         collected: Collected = []
-        for number, wait in self._waiting.items():
+        for number in list(self._waiting):
             try:
-                listed = wait()
+                listed = self._waiting.pop(number)()  # what was waited for already is not kept
             except ForbiddenError:
                 self._context.skip(f"phone number {self._ids[number]} (its id): Linq refused its chats (403)")
                 continue
@@ -262,6 +277,21 @@ class ChatLists:
             chat_id not in elsewhere and (chat_id in known or keeps_numberless) for chat_id in integers(gone, "id")
         ]
         return gone.filter(pa.array(keep, type=pa.bool_()))
+
+
+def _waited(wait: Callable[[], Listed]) -> Callable[[], Listed]:
+    """Wait now; return what tells the outcome, as often as it is asked."""
+    try:
+        listed = wait()
+    except (LinqError, InterruptedReadError) as error:
+        failure = error
+    else:
+        return lambda: listed
+
+    def fail() -> Listed:
+        raise failure
+
+    return fail
 
 
 def _texts(table: pa.Table, name: str) -> set[str]:

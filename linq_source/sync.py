@@ -179,6 +179,8 @@ class Sync:
             ) from error
         needs_chats = bool(selected & (CHAT_TABLES | READ_TABLES))
         chat_lists = ChatLists(context, numbers) if needs_chats else None
+        if chat_lists and context.is_doubtful:
+            chat_lists.check_account()
         lists = {
             table: (context.reader.start(read), read)
             for table, read in (

@@ -16,6 +16,9 @@ from .life import happen
 from .server import Simulator
 from .world import World
 
+_ID_BLOCK = 1_000_000
+"""Ids of two runs begin so far apart."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 when interrupted, 1 when it cannot listen, 2 for a bad option."""
@@ -30,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         phone_numbers=options.phone_numbers,
         chats=options.chats,
         messages=options.messages,
+        # Not by --seed: this is another account than that of the last run, even where it looks alike.
+        id_offset=_ID_BLOCK * Random(time_ns()).randrange(1, _ID_BLOCK),
     )
     simulator = Simulator(
         world,
@@ -100,7 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="the same seed makes the same data at the same time: its history ends now [%(default)s]",
+        help="the same seed makes the same data at the same time, but for ids: its history ends now [%(default)s]",
     )
     parser.add_argument(
         "--latency-ms",

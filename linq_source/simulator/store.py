@@ -66,6 +66,10 @@ class Store:
         self._last_id[kind] += gap
         return self._last_id[kind]
 
+    def begin_ids_after(self, offset: int) -> None:
+        """Make every id from now on so much higher."""
+        self._last_id = {kind: last + offset for kind, last in self._last_id.items()}
+
     def claim_id(self, kind: str, wanted: int | None) -> int:
         """The id a test wants, or the next one; later ids come after both."""
         if wanted is None:

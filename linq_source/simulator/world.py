@@ -26,15 +26,18 @@ class World(Fillable):
         contacts: int | None = None,
         end: datetime | None = None,
         days: int = 180,
+        id_offset: int = 0,
     ) -> Self:
         """A believable organisation with exactly these numbers of rows.
 
         The same for the same arguments. `end` is the instant that no message is newer than (None: now),
-        `days` how far the history goes back; `contacts` None means as many as fit the chats.
+        `days` how far the history goes back; `contacts` None means as many as fit the chats. `id_offset` is added
+        to every id, since no two accounts of Linq have one in common.
         """
         if phone_numbers < 1 or (messages and not chats):
             raise ValueError("A world needs at least one phone number, and a chat if it has messages")
         world = cls()
+        world.begin_ids_after(id_offset)
         fill(
             world,
             seed=seed,

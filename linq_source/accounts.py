@@ -1,0 +1,81 @@
+"""One account in one set of tables: what proves that a token reads another, and the sentence that refuses it."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
+import pyarrow as pa
+
+from linq_source.changes import integers, live
+from linq_source.errors import ConfigurationError
+from linq_source.memory import Memory
+from linq_source.pages import Listed, identity
+from linq_source.redact import normal
+from linq_source.tables import CHAT_PHONE_NUMBERS, CHATS, TEXT
+from linq_source.values import integer_or_none, to_column
+
+ENOUGH_CHATS = 5
+"""Fewer stored chats than these prove nothing by not being listed."""
+
+
+class Kinship(Enum):
+    """What the stored and the listed numbers say of each other."""
+
+    SAME = "at least one stored number is listed as it was, or nothing can be told"
+    DOUBTFUL = "ids or numbers are listed again, but no number with its id: the chats must tell"
+    OTHER = "no stored number is listed, neither its id nor the number"
+
+
+def kinship(stored: pa.Table, numbers: Listed) -> Kinship:
+    """Compare the rows of PHONE_NUMBERS with the list of numbers.
+
+    The list carries no totals. None at all, or a row that cannot be read, may be a broken answer and proves nothing.
+    """
+    ids = number_ids(numbers)
+    known = live(stored)
+    texts = [normal(text) if text else "" for text in known["phone_number"].to_pylist()]
+    before = set(zip(integers(known, "id"), texts, strict=True))
+    now = {(number_id, normal(number)) for number, number_id in ids.items()}
+    is_whole = len(ids) == len(numbers.rows) and all(number_id is not None for number_id in ids.values())
+    if not before or not now or not is_whole or before & now:
+        return Kinship.SAME
+    is_known = any({pair[place] for pair in before} & {pair[place] for pair in now} for place in (0, 1))
+    return Kinship.DOUBTFUL if is_known else Kinship.OTHER
+
+
+def number_ids(numbers: Listed) -> dict[str, int | None]:
+    """Return each number listed with its id: its chats can be read even where its own row does not fit."""
+    rows = [row for row in numbers.rows if isinstance(row, dict)]
+    found = to_column([row.get("phone_number") for row in rows], TEXT).array.to_pylist()
+    ids = [integer_or_none(row.get("id")) for row in rows]
+    return {number: number_id for number, number_id in zip(found, ids, strict=True) if number}
+
+
+def are_others_chats(memory: Memory, listed: Mapping[str, Sequence[object]], *, is_restricted: bool) -> bool:
+    """Return whether chats are listed and none of the many stored ones is; `listed` are all chats of each number.
+
+    Where a sync is restricted to some numbers, only chats that were stored with them count.
+    """
+    stored = memory.live_ids(CHATS)
+    if is_restricted:
+        pairs = memory.rows(CHAT_PHONE_NUMBERS)
+        numbers = pairs["phone_number"].to_pylist()
+        stored &= {chat for chat, number in zip(integers(pairs, "chat_id"), numbers, strict=True) if number in listed}
+    found = {identity(row) for rows in listed.values() for row in rows}
+    return len(stored) >= ENOUGH_CHATS and bool(found) and found.isdisjoint(map(str, stored))
+
+
+def refusal(proof: str) -> ConfigurationError:
+    """Return the error of a sync that would mix two accounts."""
+    return ConfigurationError(
+        f"The tables hold another account than the one that this token reads: {proof}. Nothing was written. Name "
+        "another --database (or --dataset), or set the token of the account that is stored; where Linq has replaced "
+        "all of them in the same account, --allow-mass-delete says that it is meant."
+    )
+
+
+def numbers_proof(count: int) -> str:
+    """Say what the numbers prove."""
+    return "of the phone numbers stored, Linq lists none" if count != 1 else "the phone number stored is not listed"
+
+
+CHATS_PROOF = "its phone numbers have other ids than those stored, and of the chats stored Linq lists none"
