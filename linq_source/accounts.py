@@ -50,7 +50,7 @@ def number_ids(numbers: Listed) -> dict[str, int | None]:
     return {number: number_id for number, number_id in zip(found, ids, strict=True) if number}
 
 
-def are_others_chats(memory: Memory, listed: Mapping[str, Sequence[object]], *, is_restricted: bool) -> bool:
+def are_others_chats(memory: Memory, listed: Mapping[str, Sequence[object]], *, is_restricted: bool = False) -> bool:
     """Return whether chats are listed and none of the many stored ones is; `listed` are all chats of each number.
 
     Where a sync is restricted to some numbers, only chats that were stored with them count.
@@ -64,12 +64,17 @@ def are_others_chats(memory: Memory, listed: Mapping[str, Sequence[object]], *, 
     return len(stored) >= ENOUGH_CHATS and bool(found) and found.isdisjoint(map(str, stored))
 
 
+ADVICE = (
+    "Name another --database (or --dataset), or set the token of the account that is stored; where the same account "
+    "has been given other phone numbers, sync once with --allow-mass-delete."
+)
+
+
 def refusal(proof: str) -> ConfigurationError:
     """Return the error of a sync that would mix two accounts."""
     return ConfigurationError(
-        f"The tables hold another account than the one that this token reads: {proof}. Nothing was written. Name "
-        "another --database (or --dataset), or set the token of the account that is stored; where Linq has replaced "
-        "all of them in the same account, --allow-mass-delete says that it is meant."
+        f"The tables hold another account than the one that this token reads: {proof}. None of it was written. "
+        f"{ADVICE}"
     )
 
 

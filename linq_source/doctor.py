@@ -1,8 +1,9 @@
 """The doctor: looks at all that a sync needs and leaves, changes nothing, and says what to do about it."""
 
 import asyncio
+import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -13,10 +14,21 @@ import dlt
 from packaging.requirements import Requirement
 
 from linq_source import listing, settings
+from linq_source.accounts import (
+    ADVICE,
+    CHATS_PROOF,
+    Kinship,
+    are_others_chats,
+    kinship,
+    number_ids,
+    numbers_proof,
+)
+from linq_source.changes import live
 from linq_source.client import LinqClient
 from linq_source.errors import LinqError, LockedError, UsageError
 from linq_source.loading import Target, plain
 from linq_source.memory import Memory
+from linq_source.pages import Listed
 from linq_source.process import locked
 from linq_source.resources import memory_of
 from linq_source.rows import FORGOTTEN_REASON
@@ -56,12 +68,32 @@ def examine(
     `database` is the target's file, if it is one: it is not created here. `recheck_hours` is the setting of syncs.
     """
     yield versions()
-    yield from _account(make_client)
+    numbers = yield from _account(make_client)
+    to_do = _Commands(database)
     if database and not database.exists():
-        yield Finding("destination", False, f"There is no database {database} yet.", "Run a sync: it creates it.")
+        yield Finding("destination", False, f"There is no database {database} yet.", f"{to_do.sync}: it creates it.")
         return
     yield lock(target)
-    yield from _destination(target, recheck_hours)
+
+    def look(memory: Memory) -> Iterator[Finding]:
+        if numbers:
+            yield from _belonging(memory, make_client, numbers)
+        yield from _stored(memory, recheck_hours, to_do)
+
+    yield from _destination(target, look)
+
+
+class _Commands:
+    """What to run, with the database that was named."""
+
+    def __init__(self, database: Path | None) -> None:
+        named = f" --database {shlex.quote(str(database))}" if database else ""
+        self.sync = f"Run a sync, pipelines/linq_to_duckdb.py{named}" if database else "Run a sync"
+        self.compare = (
+            f"Compare with Linq: pipelines/audit.py{named}, with --repair to have them read whole by the next sync."
+            if database
+            else "Run a sync with --full-refresh: it reads every chat whole."
+        )
 
 
 def versions() -> Finding:
@@ -82,25 +114,48 @@ def versions() -> Finding:
     return Finding("versions", True, f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)} with {shown}.")
 
 
-def _account(make_client: Callable[[], LinqClient]) -> Iterator[Finding]:
-    async def read() -> tuple[list[Any], list[Any]]:
+def _account(make_client: Callable[[], LinqClient]) -> Generator[Finding, None, Listed | None]:
+    async def read() -> tuple[Listed, list[Any]]:
         async with make_client() as client:
             numbers = await listing.phone_numbers(client)
-            return numbers.rows, (await listing.webhook_subscriptions(client)).rows
+            return numbers, (await listing.webhook_subscriptions(client)).rows
 
     try:
         numbers, subscriptions = asyncio.run(read())
     except LinqError as error:
         yield Finding("token", False, str(error), "Set it right, then run the doctor again.")
-        return
+        return None
     yield Finding("token", True, "Linq accepts the token.")
-    if numbers:
-        yield Finding("numbers", True, f"The organisation has {counted(len(numbers), 'phone number')}.")
+    if numbers.rows:
+        yield Finding("numbers", True, f"The organisation has {counted(len(numbers.rows), 'phone number')}.")
     else:
         yield Finding(
             "numbers", False, "Linq lists no phone number.", "Ask your Linq representative what the token may read."
         )
     yield _subscriptions([row for row in subscriptions if isinstance(row, dict)])
+    return numbers
+
+
+def _belonging(memory: Memory, make_client: Callable[[], LinqClient], numbers: Listed) -> Iterator[Finding]:
+    """Say where a sync would be refused because the tables hold another account than the token reads."""
+    stored = memory.rows(PHONE_NUMBERS)
+    found, proof = kinship(stored, numbers), numbers_proof(live(stored).num_rows)
+    if found is Kinship.DOUBTFUL:
+        lists = asyncio.run(_chats(make_client, numbers))
+        found, proof = Kinship.OTHER if lists and are_others_chats(memory, lists) else Kinship.SAME, CHATS_PROOF
+    if found is Kinship.OTHER:
+        yield Finding("account", False, f"The tables hold another account than the token reads: {proof}.", ADVICE)
+
+
+async def _chats(make_client: Callable[[], LinqClient], numbers: Listed) -> dict[str, list[object]]:
+    """Return the chats of each number; nothing where one of the lists is not proven, or fails."""
+    try:
+        async with make_client() as client:
+            lists = {number: await listing.chats(client, number) for number in number_ids(numbers)}
+    except LinqError:
+        return {}
+    is_proven = all(each.is_clean for each in lists.values())
+    return {number: each.rows for number, each in lists.items()} if is_proven else {}
 
 
 def _subscriptions(rows: list[dict[str, Any]]) -> Finding:
@@ -128,7 +183,7 @@ def lock(target: Target) -> Finding:
         return Finding("lock", False, str(error), "Name another place, or let this user write there.")
 
 
-def _destination(target: Target, recheck_hours: float) -> Iterator[Finding]:
+def _destination(target: Target, look: Callable[[Memory], Iterator[Finding]]) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="linq_source_") as folder:
         try:
             pipeline = dlt.pipeline(
@@ -138,7 +193,7 @@ def _destination(target: Target, recheck_hours: float) -> Iterator[Finding]:
                 pipelines_dir=folder,
             )
             with target.hold(), memory_of(pipeline) as memory:
-                findings = [*_stored(memory, recheck_hours)]
+                findings = [*look(memory)]
         except LinqError as error:
             yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")
             return
@@ -155,10 +210,10 @@ def _destination(target: Target, recheck_hours: float) -> Iterator[Finding]:
     yield from findings
 
 
-def _stored(memory: Memory, recheck_hours: float) -> Iterator[Finding]:
+def _stored(memory: Memory, recheck_hours: float, to_do: _Commands) -> Iterator[Finding]:
     if not memory.is_stored(MESSAGES):
         yield Finding(
-            "destination", False, "It can be reached, and holds no tables yet.", "Run a sync: it creates them."
+            "destination", False, "It can be reached, and holds no tables yet.", f"{to_do.sync}: it creates them."
         )
         return
     counts = {table.name: memory.live_count(table) for table in (PHONE_NUMBERS, CHATS, MESSAGES, CONTACTS)}
@@ -166,12 +221,12 @@ def _stored(memory: Memory, recheck_hours: float) -> Iterator[Finding]:
     if not counts[PHONE_NUMBERS.name]:
         yield Finding(
             "destination", False, f"It can be reached, and holds {held}: no sync has come to its end yet.",
-            "Run a sync, and see what it says.",
+            f"{to_do.sync}, and see what it says.",
         )  # fmt: skip
         return
     yield Finding("destination", True, f"It can be reached, and holds {held}.")
-    yield _pending(memory, recheck_hours)
-    yield _whole(memory)
+    yield _pending(memory, recheck_hours, to_do)
+    yield _whole(memory, to_do)
     rejected = memory.rows(REJECTED_ROWS, f"coalesce(reason, '') <> '{FORGOTTEN_REASON}'").num_rows
     if rejected:
         yield Finding(
@@ -184,7 +239,7 @@ def _stored(memory: Memory, recheck_hours: float) -> Iterator[Finding]:
         yield Finding("rejected rows", True, "Every row fits its columns.")
 
 
-def _pending(memory: Memory, recheck_hours: float) -> Finding:
+def _pending(memory: Memory, recheck_hours: float, to_do: _Commands) -> Finding:
     cursors, chats = memory.chat_syncs(), memory.live_ids(CHATS)
     unread = len(chats - cursors.keys())
     marked = len(memory.marks())
@@ -193,7 +248,9 @@ def _pending(memory: Memory, recheck_hours: float) -> Finding:
     waiting += [f"marked by events and not read since: {counted(marked, 'chat')}"] * bool(marked)
     last = f"The newest read of a chat was at {newest:%Y-%m-%d %H:%M} UTC" if newest else "No chat was read yet"
     if waiting:
-        return Finding("pending work", False, f"{last}; {', '.join(waiting)}.", "Run a sync: it goes on from there.")
+        return Finding(
+            "pending work", False, f"{last}; {', '.join(waiting)}.", f"{to_do.sync}: it goes on from there."
+        )
     if newest and datetime.now(UTC) - newest > max(STALE, 2 * timedelta(hours=recheck_hours)):
         return Finding(
             "pending work", False, f"{last}; each is due every {recheck_hours:g} hours.",
@@ -202,7 +259,7 @@ def _pending(memory: Memory, recheck_hours: float) -> Finding:
     return Finding("pending work", True, f"{last}; no chat waits.")
 
 
-def _whole(memory: Memory) -> Finding:
+def _whole(memory: Memory, to_do: _Commands) -> Finding:
     stored, rejected = memory.counts(MESSAGES, "chat_id"), memory.rejected_messages()
     read = [cursor for cursor in memory.chat_syncs().values() if cursor.listing_hash]
     differing = sum(
@@ -211,6 +268,6 @@ def _whole(memory: Memory) -> Finding:
     if differing:
         return Finding(
             "counts", False, f"Of {counted(differing, 'chat')} other messages are stored than Linq has listed.",
-            "Compare with Linq: pipelines/audit.py, with --repair to have them read whole by the next sync.",
+            to_do.compare,
         )  # fmt: skip
     return Finding("counts", True, "Of every chat as many messages are stored as Linq has listed.")

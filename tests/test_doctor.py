@@ -92,6 +92,31 @@ def test_messages_that_are_missing_are_told_of(known: Known, warehouse: Warehous
     assert "audit.py" in findings["counts"]["advice"]
 
 
+def test_a_hint_that_names_a_command_names_the_database_too(
+    known: Known, warehouse: Warehouse, examined: Any
+) -> None:
+    _, linq = known()
+    named = f"--database {warehouse.path}"
+    warehouse.execute("delete from messages where id = (select min(id) from messages)")
+    warehouse.execute("delete from chat_syncs where chat_id = (select max(chat_id) from chat_syncs)")
+    findings = examined(linq)[1]
+    assert f"pipelines/audit.py {named}" in findings["counts"]["advice"]
+    assert f"pipelines/linq_to_duckdb.py {named}" in findings["pending work"]["advice"]
+
+
+@pytest.mark.parametrize("other", [{"seed": 6}, {"seed": 5}])
+def test_the_tables_of_another_account_are_told_of_and_nothing_is_changed(
+    other: dict[str, int], known: Known, serve: Serve, warehouse: Warehouse, examined: Any
+) -> None:
+    known()
+    before = warehouse.everything()
+    code, findings = examined(serve(small_world(**other, id_offset=5_000_000_000)))
+    assert (code, to_do(findings)) == (3, {"account"})
+    assert "another account" in findings["account"]["sentence"]
+    assert "--allow-mass-delete" in findings["account"]["advice"]
+    assert warehouse.everything() == before
+
+
 def test_tables_of_a_sync_that_failed_are_not_called_well(serve: Serve, warehouse: Warehouse, examined: Any) -> None:
     linq = serve(small_world())
     assert warehouse.sync(linq, integration_token="wrong").exit_code == 2
