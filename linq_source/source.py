@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -154,9 +154,20 @@ def _interval(start_date: str | None, end_date: str | None) -> tuple[datetime | 
     """
     given = ((start_date, "start_date"), (end_date, "end_date"))
     names = (known_env.DLT_INTERVAL_START, known_env.DLT_INTERVAL_END)
-    if not (start_date or end_date) and all(os.environ.get(name) for name in names):
+    if not (start_date or end_date) and (found := [name for name in names if os.environ.get(name)]):
+        if len(found) == 1:
+            (missing,) = set(names) - set(found)
+            raise ConfigurationError(
+                f"{found[0]} is set without {missing}: set both, or neither. One bound alone is "
+                "start_date or end_date (--start-date, --end-date)."
+            )
         given = tuple((os.environ[name], name) for name in names)  # type: ignore[assignment]
     start, end = (parse_setting(value, setting=name) for value, name in given)
+    if start and start > datetime.now(UTC):
+        raise ConfigurationError(
+            f"{given[0][1]} is in the future ({start:%Y-%m-%d %H:%M} UTC), so no message "
+            "would be read. Set an earlier one."
+        )
     return start, end
 
 
@@ -174,9 +185,11 @@ def configured_sync(**settings_given: Any) -> Sync:
         kind = getattr(error.hint, "__name__", error.hint)
         raise ConfigurationError(
             f"{error.field_name} in the section sources.linq of dlt's configuration (or in the environment as "
-            f"SOURCES__LINQ__{error.field_name.upper()}) cannot be read as {kind}."
+            f"SOURCES__LINQ__{error.field_name.upper()}) must be {_KINDS.get(str(kind), f'readable as {kind}')}."
         ) from None
     return sync
 
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 
 _configured = with_config(make_sync, sections=("sources", "linq"))

@@ -121,11 +121,20 @@ def test_an_option_that_cannot_be_used_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("LOOKBACK_DAYS", "soon"), ("CONCURRENCY", "0"), ("REQUESTS_PER_SECOND", "-3")]
+    ("name", "value", "wanted"),
+    [
+        ("LOOKBACK_DAYS", "soon", "must be a number."),
+        ("CONCURRENCY", "2.5", "must be a whole number."),
+        ("FULL_REFRESH", "perhaps", "must be true or false."),
+        ("CONCURRENCY", "0", ""),
+        ("REQUESTS_PER_SECOND", "-3", ""),
+    ],
 )
-def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, serve: Serve, warehouse: Warehouse) -> None:
-    environment = {f"SOURCES__LINQ__{name}": value}
-    assert name.lower() in assert_one_sentence(warehouse.command(serve(small_world()), **environment), 2)
+def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, wanted: str, warehouse: Warehouse) -> None:
+    environment = {f"SOURCES__LINQ__{name}": value, "SOURCES__LINQ__INTEGRATION_TOKEN": SECRET}
+    sentence = assert_one_sentence(warehouse.command(None, **environment), 2)
+    assert name.lower() in sentence
+    assert wanted in sentence
 
 
 def test_an_error_with_json_is_also_a_json_object(warehouse: Warehouse) -> None:
