@@ -1,6 +1,7 @@
 """What an answer of Linq means: pure functions of its status, headers and body."""
 
 import re
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -52,6 +53,10 @@ def action_for(status: int) -> tuple[Action, type[ApiError]]:
 def describe(error: Exception) -> str:
     """Return what kind of failure kept an answer from arriving."""
     # httpx's own texts may hold the URL, and with it a phone number: only the kind is safe to show.
+    if _is_caused_by(error, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted (is base_url right, and no proxy in between?)"
+    if _is_caused_by(error, ssl.SSLError):
+        return "no TLS at that port (is base_url right? What begins with https:// must speak it)"
     kinds: list[tuple[type[Exception], str]] = [
         (httpx.ConnectTimeout, "no connection in time"),
         (httpx.ConnectError, "no connection (is base_url right, and the network up?)"),
@@ -61,6 +66,14 @@ def describe(error: Exception) -> str:
         (httpx.NetworkError, "the connection broke"),
     ]
     return next((text for kind, text in kinds if isinstance(error, kind)), type(error).__name__)
+
+
+def _is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def status_in_body(decoded: Any) -> int | None:

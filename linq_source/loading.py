@@ -23,6 +23,7 @@ from dlt.pipeline.helpers import retry_schema_update
 from linq_source import settings
 from linq_source.analytics.views import create_views
 from linq_source.comments import comment
+from linq_source.destination_errors import first_line, unusable
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
 from linq_source.files import files_of
 from linq_source.shards import Shard
@@ -83,7 +84,7 @@ def load(
         if work.needs_views:
             work.summary.skipped += _make_views(pipeline)
     except Exception as error:
-        raise plain(error, folder) from error
+        raise plain(error, folder, target.destination.destination_name) from error
 
 
 def _make_views(pipeline: dlt.Pipeline) -> list[str]:
@@ -151,8 +152,11 @@ def _configured_once(destination: Any) -> Any:
     return destination
 
 
-def plain(error: BaseException, folder: Path) -> LinqError:
-    """Return what lies behind one of dlt's wrapped errors, as an error with a sentence of its own."""
+def plain(error: BaseException, folder: Path, name: str = "") -> LinqError:
+    """Return what lies behind one of dlt's wrapped errors, as an error with a sentence of its own.
+
+    `name` is the destination's, and `folder` the one that dlt works in.
+    """
     chain = [error]
     while (deeper := chain[-1].__cause__ or chain[-1].__context__) and deeper not in chain:
         chain.append(deeper)
@@ -177,11 +181,12 @@ def plain(error: BaseException, folder: Path) -> LinqError:
             f"The disk is full: {file[1] if file else folder} could not be written. What was committed before "
             "is kept; make room, and the next run goes on from there."
         )
+    if name and (found := unusable(chain, name, folder)):
+        return found
     cause = chain[-1]
-    first_line = next(iter(str(cause).strip().splitlines()), "")[:300].rstrip(".")
     return DestinationError(
-        f"The destination failed: {type(cause).__name__}: {first_line}. What was committed before is kept, and "
-        "the next run goes on from there."
+        f"The destination failed: {type(cause).__name__}: {first_line(cause)}. What was committed before is kept, "
+        "and the next run goes on from there."
     )
 
 

@@ -82,6 +82,13 @@ def test_an_unreachable_host_is_a_failure_that_names_the_setting(warehouse: Ware
     assert "base_url" in assert_one_sentence(finished, 1)
 
 
+def test_https_to_a_port_that_speaks_none_names_the_setting(serve: Serve, warehouse: Warehouse) -> None:
+    url = serve(small_world()).base_url.replace("http:", "https:")
+    environment = {"SOURCES__LINQ__INTEGRATION_TOKEN": SECRET, "SOURCES__LINQ__BASE_URL": url}
+    sentence = assert_one_sentence(warehouse.command(None, "--max-wait-seconds", "0.5", **environment), 1)
+    assert "no TLS at that port (is base_url right?" in sentence
+
+
 @pytest.mark.parametrize("url", ["http://example.com", "ftp://127.0.0.1", "linq", "https://u:p@example.com"])
 def test_a_base_url_that_would_leak_the_token_is_refused(url: str, warehouse: Warehouse) -> None:
     finished = warehouse.command(None, SOURCES__LINQ__INTEGRATION_TOKEN=SECRET, SOURCES__LINQ__BASE_URL=url)

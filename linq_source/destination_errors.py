@@ -1,0 +1,59 @@
+"""What a destination that cannot be used at all raised, as an error that names its setting and what to do."""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlt.common.configuration.exceptions import InvalidNativeValue
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from linq_source.errors import ConfigurationError, DestinationError, LinqError
+
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+"""What a repeat meets again."""
+
+
+def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqError | None:
+    """Return the error for a chain of causes that end in settings of the destination `name`; None for any other.
+
+    `folder` is dlt's own, in which nothing is a setting's fault.
+    """
+    setting = f"DESTINATION__{name.upper()}__" + ("BUCKET_URL" if name == "filesystem" else "CREDENTIALS")
+    cause = chain[-1]
+    scheme = "postgresql" if name == "postgres" else name
+    if any(isinstance(each, InvalidNativeValue) for each in chain):
+        return ConfigurationError(
+            f"{setting} cannot be read. Write it as a URL, like {scheme}://user:password@host/database, or set its "
+            f"parts one by one, as in {setting}__HOST."
+        )
+    if name == "filesystem":
+        return _unusable_folder(cause, setting, folder)
+    is_first = any(isinstance(each, PipelineStepFailed) and each.step == "sync" for each in chain)
+    if is_first and (type(cause).__name__ == "OperationalError" or isinstance(cause, OSError)):
+        return DestinationError(
+            f"The destination {name} cannot be reached: {first_line(cause)}. See that it is up, and that {setting} "
+            "names its host, port, user and password; then run the command again."
+        )
+    return None
+
+
+def _unusable_folder(cause: BaseException, setting: str, folder: Path) -> LinqError | None:
+    if isinstance(cause, ValueError) and "Protocol not known" in str(cause):
+        return ConfigurationError(
+            f"{setting} begins with a protocol that is not known ({first_line(cause)}). Write it like "
+            "file:///srv/lake or s3://bucket/prefix."
+        )
+    if not isinstance(cause, OSError) or not cause.filename or str(folder) in str(cause.filename):
+        return None
+    sentence = (
+        f"The folder that {setting} names cannot be used: {cause.filename}: {cause.strerror}. Name another one, or "
+        "let this user write there."
+    )
+    if cause.errno in _REFUSED:
+        return ConfigurationError(sentence)
+    return DestinationError(sentence) if cause.errno == errno.ENOENT else None
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of what an error says, without its full stop."""
+    return next(iter(str(error).strip().splitlines()), "")[:300].rstrip(".")
