@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -47,6 +47,17 @@ def check_place(path: Path) -> None:
         raise ConfigurationError(f"The folder {path.parent} of the database does not exist: create it first.")
     if path.is_dir():
         raise ConfigurationError(f"The database {path} is a folder: name a file, like linq.duckdb.")
+
+
+def check_unlocked(path: Path) -> None:
+    """Raise ConfigurationError where there can be no database, before a lock file is made beside it.
+
+    That file stays, since another process may wait on it. Where there is one, a run may be writing the database.
+    """
+    check_place(path)
+    if not lock_path(path).exists():
+        with suppress(OSError):  # which is said once it is locked
+            _check_magic(path, may_be_empty=True)
 
 
 def check_database(path: Path) -> None:

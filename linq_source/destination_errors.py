@@ -8,9 +8,7 @@ from dlt.common.configuration.exceptions import InvalidNativeValue
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
-
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
-"""What a repeat meets again."""
+from linq_source.paths import is_refused
 
 
 def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqError | None:
@@ -49,9 +47,9 @@ def _unusable_folder(cause: BaseException, setting: str, folder: Path) -> LinqEr
         f"The folder that {setting} names cannot be used: {cause.filename}: {cause.strerror}. Name another one, or "
         "let this user write there."
     )
-    if cause.errno in _REFUSED:
-        return ConfigurationError(sentence)
-    return DestinationError(sentence) if cause.errno == errno.ENOENT else None
+    if cause.errno == errno.ENOENT:  # or a file that somebody removed meanwhile
+        return DestinationError(sentence)
+    return ConfigurationError(sentence) if is_refused(cause) else None
 
 
 def first_line(error: BaseException) -> str:

@@ -175,6 +175,8 @@ def _subscriptions(rows: list[dict[str, Any]]) -> Finding:
 def lock(target: Target) -> Finding:
     """Whether a run is at work on this machine."""
     try:
+        if target.lock_path.parent.is_dir() and not target.lock_path.exists():  # nor is it made here
+            return Finding("lock", True, "No run is at work on this machine.")
         with locked(target.lock_path):
             return Finding("lock", True, "No run is at work on this machine.")
     except LockedError:

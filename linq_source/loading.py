@@ -47,6 +47,8 @@ class Target:
     hold: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered under the lock, before any request, until the run ends. Raises DestinationError when the destination
     cannot be used."""
+    check: Callable[[], None] = lambda: None
+    """Called before the lock is taken, whose file stays. Raises ConfigurationError for what is no place to write."""
     after_commit: Callable[[], None] = lambda: None
     """Called after each commit of the run."""
     dataset_name: str = settings.DATASET_NAME

@@ -11,6 +11,15 @@ _LONGEST_SIBLING = ".{}.forget.wal"
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
 _SHOWN = 60
 
+_REFUSED = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, *_IMPOSSIBLE}
+)
+
+
+def is_refused(error: OSError) -> bool:
+    """Whether a path is not to be used as it was, now or later: the user must name another, or change permissions."""
+    return error.errno in _REFUSED
+
 
 def usable_path(text: str, option: str, wanted: str, *, is_folder: bool = False) -> Path:
     """Return the path that `option` names; nothing need be there, and nothing is opened.

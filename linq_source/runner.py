@@ -105,6 +105,7 @@ def run_events(events: EventLoader, target: Target) -> EventResult:
 
 def _run(work: Callable[[Path], None], target: Target, stop: Callable[[], None]) -> list[int]:
     """Do `work` in a fresh folder of dlt's, holding the lock; return the signals that came meanwhile."""
+    target.check()
     with (
         signals(stop) as caught,
         locked(target.lock_path),

@@ -60,6 +60,9 @@ def _rows(result: Result) -> dict[str, int]:
 
 def events_sentence(summary: EventSummary) -> str:
     """Return what a load of events did, for a person."""
+    if summary.empty_place is not None:
+        place = printable(summary.empty_place)
+        return f"Loaded no events: no files yet in {place}; the receiver writes one every minute (--flush-seconds)."
     again = f" ({summary.duplicates:,} more came again)" if summary.duplicates else ""
     return f"Loaded {counted(summary.events, 'event')} from {counted(summary.files, 'file')}{again}."
 

@@ -12,7 +12,7 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.sql_client import WithSqlClient
 
 from linq_source import settings
-from linq_source.database import held_database, lock_path, shorten_log
+from linq_source.database import check_unlocked, held_database, lock_path, shorten_log
 from linq_source.errors import ConfigurationError
 from linq_source.loading import Target
 from linq_source.open_tables import check_format
@@ -26,6 +26,7 @@ def database_target(path: Path, **how: Any) -> Target:
         # By its field: a text might be a URL to dlt, which has SQLAlchemy read it where that is installed.
         destination=dlt.destinations.duckdb({"database": str(path)}),
         lock_path=lock_path(path),
+        check=lambda: check_unlocked(path),
         hold=lambda: held_database(path),
         after_commit=lambda: shorten_log(path),
         **how,

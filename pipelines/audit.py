@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     from linq_source.audit import audit
-    from linq_source.database import check_database, lock_path
+    from linq_source.database import check_database, check_unlocked, lock_path
     from linq_source.errors import ConfigurationError
     from linq_source.process import locked
     from linq_source.redact import configured
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     database = database_path(options.database)
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database, or run a sync first.")
+    check_unlocked(database)
     sync = configured_sync()
     with locked(lock_path(database)):
         check_database(database)

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
 
     # Imported late, so that --help and wrong options answer at once.
+    from linq_source.database import check_unlocked
     from linq_source.errors import ConfigurationError
     from linq_source.forget import forget
     from linq_source.redact import PREFIX, configured
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     database = database_path(options.database)
     if not database.is_file():
         raise ConfigurationError(f"There is no database {database}: name one with --database.")
+    check_unlocked(database)
     journals = list(options.journal)
     beside = journal_of(open_target(options.events, "--events")) if options.events is not None else None
     if beside and (beside / FILE_NAME).is_file() and beside not in journals:

@@ -81,3 +81,46 @@ def test_what_can_be_is_taken_whether_or_not_it_is_there(tmp_path: Path) -> None
     link.symlink_to(tmp_path / "missing.duckdb")
     for path in (link, tmp_path / "new.duckdb", tmp_path / "no folder" / "x", Path("relative"), tmp_path / "é"):
         assert usable_path(str(path), "--database", "a path") == path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [TO_DUCKDB, ("audit.py",), PERSON, ("events_to_duckdb.py", "--directory", ".")],
+    ids=lambda command: command[0],
+)
+def test_a_database_that_is_refused_gets_no_lock_file(
+    command: tuple[str, ...], serve: Callable[..., Simulator], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no database at all")
+    finished = run_pipeline(*command, "--database", str(notes), linq=serve(World.empty()))
+    assert "is not a DuckDB database" in assert_one_sentence(finished, 2)
+    assert list(tmp_path.iterdir()) == [notes]
+
+
+def test_the_doctor_makes_no_lock_file_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no database at all")
+    assert "is not a DuckDB database" in doctor("--database", str(notes), capsys=capsys)[1]
+    assert list(tmp_path.iterdir()) == [notes]
+
+
+def test_a_folder_that_cannot_be_written_is_for_the_user_to_change(
+    serve: Callable[..., Simulator], tmp_path: Path
+) -> None:
+    from linq_source.analytics.report import _write
+
+    with pytest.raises(ConfigurationError, match="--output"):
+        _write(Path("/proc/report.html"), "")
+    (tmp_path / "file").touch()
+    finished = run_pipeline(*RECEIVER, "--directory", str(tmp_path / "file" / "events"), linq=serve(World.empty()))
+    assert finished.returncode == 2
+    assert "--directory" in finished.stderr
+
+
+def test_a_folder_without_any_file_of_events_is_told_of(tmp_path: Path) -> None:
+    folder, database = tmp_path / "events", tmp_path / "linq.duckdb"
+    folder.mkdir()
+    finished = run_pipeline("events_to_duckdb.py", "--directory", str(folder), "--database", str(database))
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert f"no files yet in {folder}; the receiver writes one every minute" in finished.stdout

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from linq_source.errors import ConfigurationError, DestinationError
+from linq_source.paths import is_refused
 
 MISSING = "The report needs jinja2 and vl-convert-python: pip install 'linq-source[report]'."
 
@@ -125,6 +126,7 @@ def _write(output: Path, page: str) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise DestinationError(
-            f"The report {output} cannot be written: {error.strerror or 'unknown error'}."
-        ) from None
+        problem = f"The report {output} cannot be written: {error.strerror or 'unknown error'}"
+        if is_refused(error):
+            raise ConfigurationError(f"{problem}. Name another file with --output.") from None
+        raise DestinationError(f"{problem}.") from None

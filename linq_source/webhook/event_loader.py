@@ -43,6 +43,8 @@ class EventSummary:
     rows: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
     """What was left out, a sentence each."""
+    empty_place: str | None = None
+    """The folder or URL, where it holds no file at all."""
 
 
 class EventLoader:
@@ -84,8 +86,9 @@ class EventLoader:
 
     def _slice(self, memory: Memory, selected: Set[str], most: int | None) -> Iterator[Batch]:
         if self._waiting is None:
-            loaded = memory.loaded_files()
-            self._waiting = [name for name in reversed(self._files.names()) if name not in loaded]
+            loaded, names = memory.loaded_files(), self._files.names()
+            self.summary.empty_place = None if names else self._place
+            self._waiting = [name for name in reversed(names) if name not in loaded]
             if self._waiting:
                 check_redaction(memory.chat_syncs(), self._gate.label, is_meant=self._may_redact_otherwise)
                 self._gate.remember(memory.rows(FORGOTTEN).to_pylist())

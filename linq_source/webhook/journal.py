@@ -14,7 +14,8 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 from filelock import FileLock, Timeout
 
-from linq_source.errors import DestinationError, LockedError
+from linq_source.errors import ConfigurationError, DestinationError, LockedError
+from linq_source.paths import is_refused
 from linq_source.webhook import store
 from linq_source.webhook.store import Connect, Outcome, Received
 
@@ -114,7 +115,8 @@ class Journal:
                 "a --directory."
             ) from None
         except OSError as error:
-            raise DestinationError(
+            kind = ConfigurationError if is_refused(error) else DestinationError
+            raise kind(
                 f"The journal's folder {folder} cannot be made or written ({error.strerror}): name another with "
                 "--journal or --directory."
             ) from None

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from linq_source.errors import DestinationError, LockedError
+from linq_source.errors import ConfigurationError, DestinationError, LockedError
 from linq_source.webhook import store
 from linq_source.webhook.event import read_event
 from linq_source.webhook.journal import Journal, JournalClosedError
@@ -147,7 +147,7 @@ def test_a_folder_has_one_receiver(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_or_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DestinationError, match="cannot be made or written"):
+    with pytest.raises(ConfigurationError, match="cannot be made or written"):
         Journal(tmp_path / "file" / "journal").open()
     (tmp_path / FILE_NAME).write_bytes(b"not SQLite" * 1000)
     with pytest.raises(DestinationError, match="file is not a database"):
