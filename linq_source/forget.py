@@ -18,11 +18,17 @@ import duckdb
 from linq_source import settings
 from linq_source.database import empty_staging, held_database, lock_path, opened_for_reading, write_anew
 from linq_source.errors import ConfigurationError
-from linq_source.forget_find import Ids, Person, find_person, find_theirs, present_in, rows_of
-from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, MESSAGE, PERSON, Forgotten
+from linq_source.forget_find import Found, Ids, Person, ToldEvent, find_person, find_theirs, present_in, rows_of
+from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, GROUP, MESSAGE, PERSON, Forgotten
 from linq_source.process import fresh_folder, locked
 from linq_source.webhook.event_rows import GONE, kept_of, keyed
-from linq_source.webhook.forget_events import forget_in_files, forget_in_journal, journal_held
+from linq_source.webhook.forget_events import (
+    events_in_files,
+    events_in_journal,
+    forget_in_files,
+    forget_in_journal,
+    journal_held,
+)
 
 _THEIRS: dict[str, str] = {
     "chats": "id in (select id from gone_chats)",
@@ -57,6 +63,8 @@ class Removed:
     skipped: list[str] = field(default_factory=list)
     other_identifiers: int = 0
     """Numbers and addresses of their contacts that were not named, so that what has these stays."""
+    unclear_chats: int = 0
+    """Chats that only events tell of, and that may be groups, so that those of their events stay that name nobody."""
 
     @property
     def exit_code(self) -> int:
@@ -66,8 +74,8 @@ class Removed:
     def as_json(self) -> dict[str, Any]:
         """The counts as a JSON object."""
         counts = {name: dict(sorted(getattr(self, name).items())) for name in ("tables", "journal", "files")}
-        rest = {"other_identifiers": self.other_identifiers, "skipped": self.skipped, "exit_code": self.exit_code}
-        return {"dry_run": self.is_dry, **counts, **rest}
+        rest = {"other_identifiers": self.other_identifiers, "unclear_chats": self.unclear_chats}
+        return {"dry_run": self.is_dry, **counts, **rest, "skipped": self.skipped, "exit_code": self.exit_code}
 
 
 def forget(
@@ -96,20 +104,28 @@ def forget(
         with opened, _connected(database, read_only=is_dry) as tables:
             who = find_person(tables, identifiers, contact_id, redact_key)
             removed.other_identifiers = who.other_identifiers
-            ids = find_theirs(tables, who.forgotten)
+            found = find_theirs(tables, who, _events(journals, events))
+            removed.unclear_chats = found.unclear_chats
             if not is_dry:
-                _note(tables, who, ids)
+                _note(tables, who, found)
             for folder in journals:
                 removed.journal += forget_in_journal(folder, who.forgotten, is_dry=is_dry)
             if events is not None:
                 removed.files, removed.skipped = forget_in_files(events, who.forgotten, is_dry=is_dry)
-            removed.tables = _remove(tables, who.forgotten, ids, is_dry=is_dry)
+            removed.tables = _remove(tables, who.forgotten, found.ids, is_dry=is_dry)
         if not is_dry:
             write_anew(database)
     return removed
 
 
-def _note(tables: duckdb.DuckDBPyConnection, who: Person, ids: Ids) -> None:
+def _events(journals: Iterable[Path], events: str | None) -> Iterator[ToldEvent]:
+    for folder in journals:
+        yield from events_in_journal(folder)
+    if events is not None:
+        yield from events_in_files(events)
+
+
+def _note(tables: duckdb.DuckDBPyConnection, who: Person, found: Found) -> None:
     """Store, before anything goes, whom syncs and loaders are to leave out."""
     columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(FORGOTTEN.schema.names, _SQL_TYPES, strict=True))
     tables.execute(f'create table if not exists "{FORGOTTEN.name}" ({columns})')
@@ -117,9 +133,9 @@ def _note(tables: duckdb.DuckDBPyConnection, who: Person, ids: Ids) -> None:
     noted: list[tuple[str, str, str | None]] = [
         (PERSON, digest, who.key_name) for digest in sorted(who.forgotten.digests)
     ]
-    noted += [(CHAT, str(each), None) for each in sorted(ids["gone_chats"])]
-    noted += [(CONTACT, str(each), None) for each in sorted(ids["gone_contacts"])]
-    noted += [(MESSAGE, str(each), None) for each in sorted(who.forgotten.messages)]
+    sets = {CHAT: found.ids["gone_chats"], CONTACT: found.ids["gone_contacts"]}
+    sets |= {MESSAGE: who.forgotten.messages, GROUP: found.groups}
+    noted += [(kind, str(each), None) for kind, values in sets.items() for each in sorted(values)]
     now = datetime.now(UTC)
     for kind, value, key in noted:
         if (kind, value) not in known:

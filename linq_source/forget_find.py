@@ -1,20 +1,25 @@
-"""Finds what tables hold of one person: who is meant, and the keys of all that is theirs. Changes nothing."""
+"""Finds one person in tables and events: who is meant, and the keys of all that is theirs. Changes nothing."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 
 from linq_source.errors import ConfigurationError
 from linq_source.event_tables import ALL_TABLES
-from linq_source.forgotten import CONTACT, FORGOTTEN, Forgotten, first_key, name_of_key, recall
-from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of
+from linq_source.forgotten import CHAT, CONTACT, FORGOTTEN, GROUP, MESSAGE, Forgotten, first_key, name_of_key, recall
+from linq_source.redact import IDENTIFIERS, KEY_SETTING, key_of, label_of, normal
 from linq_source.sql_text import is_one_of
 from linq_source.strict_json import BrokenBodyError, decode
+from linq_source.webhook.told_chats import ToldChats
 
 Ids = dict[str, set[Any]]
+ToldEvent: TypeAlias = "tuple[str, str | None]"
+"""An event's type and data."""
+
+_EVENTS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,19 @@ class Person:
     key_name: str
     other_identifiers: int
     """Numbers and addresses of their contacts that were not named."""
+    groups: set[int]
+    """Chats that earlier runs took for groups, from events of which they removed some."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is theirs, by the names of the sets in forget.py, and what is to be noted or said beside it."""
+
+    ids: Ids
+    groups: set[int]
+    """Chats that could be taken for theirs, did not an event that may go show them to be groups."""
+    unclear_chats: int
+    """Chats that only events tell of, and that may be groups."""
 
 
 def find_person(
@@ -39,6 +57,8 @@ def find_person(
     _check_key(tables, redact_key)
     name, key = name_of_key(earlier, redact_key)
     forgotten = Forgotten([key], first_key(earlier, redact_key))
+    # What an earlier run has noted, and was perhaps killed before it removed.
+    forgotten.chats, forgotten.messages = _noted(earlier, CHAT), _noted(earlier, MESSAGE)
     for identifier in identifiers:
         forgotten.add(identifier)
     contacts = rows_of(tables, "contacts", "id", "phone_number", "email")
@@ -55,7 +75,11 @@ def find_person(
     theirs = [row for row in contacts if any(map(forgotten.knows, (row["phone_number"], row["email"])))]
     forgotten.contacts |= {row["id"] for row in theirs}
     values = {row[column] for row in theirs for column in ("phone_number", "email") if row[column]}
-    return Person(forgotten, name, sum(not forgotten.knows(value) for value in values))
+    return Person(forgotten, name, sum(not forgotten.knows(value) for value in values), _noted(earlier, GROUP))
+
+
+def _noted(rows: Iterable[Mapping[str, Any]], kind: str) -> set[int]:
+    return {int(row["value"]) for row in rows if row["kind"] == kind}
 
 
 def _check_key(tables: duckdb.DuckDBPyConnection, redact_key: str | None) -> None:
@@ -69,42 +93,83 @@ def _check_key(tables: duckdb.DuckDBPyConnection, redact_key: str | None) -> Non
         )
 
 
-def find_theirs(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten) -> Ids:
-    """Return the keys of all that is theirs, by the name of the set in _THEIRS."""
+def find_theirs(tables: duckdb.DuckDBPyConnection, who: Person, events: Iterable[ToldEvent]) -> Found:
+    """Return what is theirs by the tables and by events, of which these are all that the tables do not hold."""
+    forgotten = who.forgotten
     knows = forgotten.knows
+    told = _told(tables, who, events)
     listed = rows_of(tables, "chats", "id", "is_group", "display_name")
     groups = {row["id"] for row in listed if row["is_group"]}
-    handles = [
-        row for row in rows_of(tables, "chat_handles", "id", "chat_id", "phone_number") if knows(row["phone_number"])
-    ]
+    handles = rows_of(tables, "chat_handles", "id", "chat_id", "phone_number")
+    handles = [row for row in handles if knows(row["phone_number"])]
     handle_ids, chats = {row["id"] for row in handles}, {row["chat_id"] for row in handles}
-    senders = [
-        row["sent_from"] for row in rows_of(tables, "messages", "distinct sent_from") if knows(row["sent_from"])
-    ]
-    sent = rows_of(tables, "messages", "id", "chat_id", where=is_one_of("sent_from", senders))
+    senders = rows_of(tables, "messages", "distinct sent_from")
+    theirs = is_one_of("sent_from", [row["sent_from"] for row in senders if knows(row["sent_from"])])
+    sent = rows_of(tables, "messages", "id", "chat_id", where=theirs)
     sent += rows_of(tables, "messages", "id", "chat_id", where=is_one_of("chat_handle_id", handle_ids))
     chats |= {row["chat_id"] for row in sent}
     # A chat that is named like a number is one with that number; one that Linq no longer lists has no handles left.
     chats |= {row["id"] for row in listed if knows(row["display_name"])} - groups
-    forgotten.chats |= chats - groups
+    alone = {row["id"] for row in listed if row["is_group"] is False}
+    others = groups | _with_others(tables, forgotten, told.theirs(alone=alone))
+    forgotten.chats |= chats | told.theirs(others=others, alone=alone)
+    forgotten.chats -= groups
+    forgotten.messages |= {row["id"] for row in sent if row["chat_id"] in groups}
+    forgotten.messages |= {number for number, chat_id in told.messages.items() if chat_id not in forgotten.chats}
     in_chats = rows_of(tables, "messages", "id", where=is_one_of("chat_id", forgotten.chats))
-    in_groups = {row["id"] for row in sent if row["chat_id"] in groups}
-    forgotten.messages |= in_groups
+    ids: Ids = {
+        "gone_chats": forgotten.chats,
+        "gone_groups": (chats | set(told.messages.values())) & groups,
+        "gone_handles": handle_ids,
+        "gone_messages": {row["id"] for row in in_chats} | forgotten.messages,
+        "gone_contacts": forgotten.contacts,
+    }
+    unclear = told.left_open(others=others, alone=alone) - forgotten.chats
+    return Found(ids | _find_rows(tables, forgotten), told.contested(alone=alone) - groups, len(unclear))
+
+
+def _find_rows(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten) -> Ids:
+    """Return the keys of rows that tell of them whatever chat they are about."""
+    knows = forgotten.knows
     reactions = rows_of(tables, "message_reactions", "id", "from_phone")
     rejects = rows_of(tables, "rejected_rows", "row_hash", "row_json")
     calls = rows_of(tables, "calls", "id", "from_phone", "to_phone", "forwarded_from", "answered_by")
     changes = rows_of(tables, "participant_changes", "event_id", "identifier")
     return {
-        "gone_chats": forgotten.chats,
-        "gone_groups": chats & groups,
-        "gone_handles": handle_ids,
-        "gone_messages": {row["id"] for row in in_chats} | in_groups,
         "gone_reactions": {row["id"] for row in reactions if knows(row["from_phone"])},
-        "gone_contacts": forgotten.contacts,
         "gone_rejects": {row["row_hash"] for row in rejects if _tells_of(row["row_json"], forgotten)},
         "gone_calls": {row["id"] for row in calls if any(map(knows, list(row.values())[1:]))},
         "gone_changes": {row["event_id"] for row in changes if knows(row["identifier"])},
     }
+
+
+def _told(tables: duckdb.DuckDBPyConnection, who: Person, events: Iterable[ToldEvent]) -> ToldChats:
+    """Return what all events tell of chats: those in the tables, and those that are given."""
+    told = ToldChats(who.forgotten, _ours(tables))
+    told.others |= who.groups
+    if "webhook_events" in present_in(tables):
+        stored = tables.execute("select event_type, data from webhook_events")
+        while some := stored.fetchmany(_EVENTS_AT_ONCE):
+            for event_type, data in some:
+                told.add(event_type, data)
+    for event_type, data in events:
+        told.add(event_type, data)
+    return told
+
+
+def _with_others(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten, chats: set[int]) -> set[int]:
+    """Return those of some chats in which the tables know somebody else."""
+    where, ours = is_one_of("chat_id", chats), set(map(normal, _ours(tables)))
+    known = rows_of(tables, "chat_handles", "chat_id", "phone_number as who", where=where)
+    where = f"{where} and direction = 'inbound'"
+    known += rows_of(tables, "messages", "distinct chat_id", "sent_from as who", where=where)
+    named = ((row["chat_id"], row["who"]) for row in known if row["who"])
+    return {chat_id for chat_id, who in named if not forgotten.knows(who) and normal(who) not in ours}
+
+
+def _ours(tables: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the organisation's own numbers."""
+    return [row["phone_number"] for row in rows_of(tables, "phone_numbers", "phone_number") if row["phone_number"]]
 
 
 def present_in(tables: duckdb.DuckDBPyConnection) -> set[str]:

@@ -29,7 +29,7 @@ class _Ours(int):
 _OURS = _Ours(True)
 """The value of MARK. No JSON makes this very object, so Linq cannot have a row vanish; a redactor lets it through."""
 
-PERSON, CHAT, CONTACT, MESSAGE = "person", "chat", "contact", "message"
+PERSON, CHAT, CONTACT, MESSAGE, GROUP = "person", "chat", "contact", "message", "group"
 
 FORGOTTEN = Table(
     "forgotten",
@@ -37,7 +37,7 @@ FORGOTTEN = Table(
     "What syncs and loaders leave out, since pipelines/forget.py removed it. Made by that command alone.",
     Departure.NONE,
     (
-        Column("kind", TEXT, "person, chat, contact, or message in a group."),
+        Column("kind", TEXT, "person, chat, contact, message; group: one that events alone told of, which stays."),
         Column("value", TEXT, "The digest of a number or address, or Linq's id."),
         Column("key", TEXT, "The key of a digest in hex, or which redact_key it was."),
         Column("forgotten_at", TIMESTAMP, "When it was removed."),
@@ -173,7 +173,8 @@ class Forgotten:
         found = row.get("chat_handles")
         handles = found if isinstance(found, list) else []
         theirs = [each for each in handles if isinstance(each, dict) and self.knows(each.get("phone_number"))]
-        if integer_or_none(row.get("id")) in self.chats or (theirs and row.get("group") is not True):
+        # What was taken for theirs by its events alone may be a group after all, and hold what others wrote.
+        if row.get("group") is not True and (theirs or integer_or_none(row.get("id")) in self.chats):
             return _stub(row)
         if not theirs:
             return row

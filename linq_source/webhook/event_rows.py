@@ -211,7 +211,7 @@ def _told(
         data = _decode(text)
         own = data.get("chat_id")
         chat_ids.append(_first(data, _CHAT_PATHS) if own is None else own)
-        message_id, sent_at = _message_of(kind, data)
+        message_id, sent_at = message_of(kind, data)
         message_ids.append(message_id)
         sent_times.append(sent_at)
         if kind in _TYPED:
@@ -243,7 +243,7 @@ def _at(data: Any, path: Sequence[str]) -> Any:
     return data
 
 
-def _message_of(kind: str, data: Data) -> tuple[Any, Any]:
+def message_of(kind: str, data: Data) -> tuple[Any, Any]:
     """Return the id and the time of the message that an event is about."""
     if kind.startswith("reaction."):
         own, message = data.get("chat_message_id"), data.get("associated_message")
