@@ -137,9 +137,11 @@ def _note(tables: duckdb.DuckDBPyConnection, who: Person, found: Found) -> None:
     sets |= {MESSAGE: who.forgotten.messages, GROUP: found.groups}
     noted += [(kind, str(each), None) for kind, values in sets.items() for each in sorted(values)]
     now = datetime.now(UTC)
+    tables.execute("begin")  # Each row by itself would wait for the disk.
     for kind, value, key in noted:
         if (kind, value) not in known:
             tables.execute(f'insert into "{FORGOTTEN.name}" values (?, ?, ?, ?)', [kind, value, key, now])
+    tables.execute("commit")
 
 
 def _remove(tables: duckdb.DuckDBPyConnection, forgotten: Forgotten, ids: Ids, *, is_dry: bool) -> Counter[str]:
