@@ -1,6 +1,7 @@
 """Chats that no sync has seen are forgotten too, where events show that they are one-to-one; groups stay."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import permutations
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 from linq_source import forget as forgetting
 from linq_source.forget import forget
+from linq_source.simulator import Recorder, Simulator
 from linq_source.webhook.event import read_event
 from linq_source.webhook.journal import Journal
 from linq_source.webhook.store import Received
 from tests.mailbox import Mailbox, load, told
-from tests.support import Warehouse, run_pipeline
+from tests.support import OLD, Warehouse, run_pipeline, small_world
 from tests.webhook.support import journal_rows, parquet_rows
 
 pytestmark = pytest.mark.without_dlt
@@ -193,6 +195,31 @@ def test_the_command_finds_the_chat_in_the_journal_beside_the_files(kept: Kept) 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["files"] == {"files written anew": 1, "events removed": 1, "events changed": 0}
     assert kept.left() == set()
+
+
+def test_the_next_sync_leaves_out_the_chat_that_was_found_and_takes_the_group_without_them(
+    kept: Kept, serve: Callable[..., Simulator]
+) -> None:
+    world = small_world(contacts=2)
+    recorder, linq = Recorder(world), serve(world)
+    kept.warehouse.sync(linq)
+    alone, group = world.add_chat([THEM]), world.add_chat([THEM, OTHER], name="canary and friends")
+    for chat in (alone, group):
+        world.send(chat.id, "dear canary", sent_at=OLD)
+    theirs = world.receive(group.id, "a canary text", sent_from=THEM, sent_at=OLD)
+    world.react(theirs.id, "like", from_phone=OTHER)
+    world.mark_read(group.id)
+    kept.put(journal=recorder.bodies())
+    before = kept.left()
+    kept.forget()
+    told_of = "select json_extract(data, '$.chat_id') from events"
+    assert len(before) > len(kept.left()) > 0
+    assert str(alone.id) not in journal_rows(kept.journal, told_of)
+    assert str(group.id) in journal_rows(kept.journal, told_of)
+    kept.warehouse.sync(linq)
+    stored = {row["id"] for row in kept.warehouse.live("chats")}
+    assert stored == {row["id"] for row in world.listed()["chats"]} - {alone.id}
+    assert kept.warehouse.query(f"select text from messages where chat_id = {group.id}") == [("dear canary",)]
 
 
 @pytest.mark.parametrize("is_dry", [True, False])
