@@ -15,6 +15,7 @@ from typing import Any, Self
 from linq_source import settings
 from linq_source.errors import ConfigurationError
 from linq_source.redact import KEY_SETTING, KINDS, PREFIX, Redactor, configured, key_of, label_of, pseudonym
+from linq_source.strict_json import leaves
 from linq_source.tables import TEXT, Column, Departure, Table
 from linq_source.times import TIMESTAMP
 from linq_source.values import integer_or_none
@@ -92,9 +93,7 @@ class Forgotten:
 
     def is_in(self, document: Any) -> bool:
         """Whether a document holds such a number or address as one of its values, or as the name of a field."""
-        if isinstance(document, dict):
-            return any(map(self.is_in, document.values())) or any(map(self.knows, document))
-        return any(map(self.is_in, document)) if isinstance(document, list) else self.knows(document)
+        return any(map(self.knows, leaves(document)))
 
     def body(self, path: str, body: Any) -> Any:
         """Return an answer of Linq's API in which nothing tells of them."""

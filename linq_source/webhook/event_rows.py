@@ -118,7 +118,10 @@ def kept_of(forgotten: Forgotten, event_type: str, text: str | None) -> str | No
     if text is not None:
         with suppress(BrokenBodyError):
             data = decode(text.encode())
-    kept = forgotten.event(event_type, data)
+    try:
+        kept = forgotten.event(event_type, data)
+    except RecursionError:  # It names them deeper than Python calls, and cannot be told without.
+        return GONE
     if kept is None and data is not None:
         return GONE
     return text if kept == data else to_json(kept)
