@@ -15,6 +15,7 @@ from typing import Any, Self
 from linq_source import settings
 from linq_source.errors import ConfigurationError
 from linq_source.redact import KEY_SETTING, KINDS, PREFIX, Redactor, configured, key_of, label_of, pseudonym
+from linq_source.strict_json import leaves
 from linq_source.tables import TEXT, Column, Departure, Table
 from linq_source.times import TIMESTAMP
 from linq_source.values import integer_or_none
@@ -29,7 +30,7 @@ class _Ours(int):
 _OURS = _Ours(True)
 """The value of MARK. No JSON makes this very object, so Linq cannot have a row vanish; a redactor lets it through."""
 
-PERSON, CHAT, CONTACT, MESSAGE = "person", "chat", "contact", "message"
+PERSON, CHAT, CONTACT, MESSAGE, GROUP = "person", "chat", "contact", "message", "group"
 
 FORGOTTEN = Table(
     "forgotten",
@@ -37,7 +38,7 @@ FORGOTTEN = Table(
     "What syncs and loaders leave out, since pipelines/forget.py removed it. Made by that command alone.",
     Departure.NONE,
     (
-        Column("kind", TEXT, "person, chat, contact, or message in a group."),
+        Column("kind", TEXT, "person, chat, contact, message; group: one that events alone told of, which stays."),
         Column("value", TEXT, "The digest of a number or address, or Linq's id."),
         Column("key", TEXT, "The key of a digest in hex, or which redact_key it was."),
         Column("forgotten_at", TIMESTAMP, "When it was removed."),
@@ -92,9 +93,7 @@ class Forgotten:
 
     def is_in(self, document: Any) -> bool:
         """Whether a document holds such a number or address as one of its values, or as the name of a field."""
-        if isinstance(document, dict):
-            return any(map(self.is_in, document.values())) or any(map(self.knows, document))
-        return any(map(self.is_in, document)) if isinstance(document, list) else self.knows(document)
+        return any(map(self.knows, leaves(document)))
 
     def body(self, path: str, body: Any) -> Any:
         """Return an answer of Linq's API in which nothing tells of them."""
@@ -173,7 +172,8 @@ class Forgotten:
         found = row.get("chat_handles")
         handles = found if isinstance(found, list) else []
         theirs = [each for each in handles if isinstance(each, dict) and self.knows(each.get("phone_number"))]
-        if integer_or_none(row.get("id")) in self.chats or (theirs and row.get("group") is not True):
+        # What was taken for theirs by its events alone may be a group after all, and hold what others wrote.
+        if row.get("group") is not True and (theirs or integer_or_none(row.get("id")) in self.chats):
             return _stub(row)
         if not theirs:
             return row

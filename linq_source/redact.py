@@ -55,7 +55,7 @@ _KINDS = {
 }
 KINDS: dict[str, str] = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
-_USERS = frozenset({"user", "contact_owner"})
+USERS = frozenset({"user", "contact_owner"})
 """Objects that are people of the organisation itself."""
 
 _PSEUDONYM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
@@ -147,7 +147,7 @@ class Redactor:
 
     def data(self, event_type: str, data: Any) -> Any:
         """Return what an event tells as it may be kept. Which numbers are ours, the event itself says."""
-        return self._value(data, "", self._ours | _ours_in(event_type, data), 0)
+        return self._value(data, "", self._ours | ours_in(event_type, data), 0)
 
     def code(self, text: str) -> str:
         """Return a code like message.received, or what stands for a text that is none."""
@@ -182,7 +182,7 @@ class Redactor:
             for key, inner in value.items()
             if key in KINDS or _KEY.fullmatch(key)
         }
-        if name in _USERS:
+        if name in USERS:
             own = {key for key in kept if KINDS.get(key) == "name" or key == "email"}
             kept |= {key: value[key] for key in own if isinstance(value[key], str)}
         return kept
@@ -267,7 +267,7 @@ def _addresses_in(value: dict[str, Any]) -> frozenset[str]:
     return frozenset(normal(each) for each in found if each)
 
 
-def _ours_in(event_type: str, data: Any) -> frozenset[str]:
+def ours_in(event_type: str, data: Any) -> frozenset[str]:
     """Return the numbers of which an event says that they are the organisation's own."""
     if not isinstance(data, dict):
         return frozenset()

@@ -1,6 +1,7 @@
 """Strict JSON: bytes to Python values, exact for numbers of any size, or BrokenBodyError."""
 
 import json
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -55,6 +56,20 @@ def is_deeper(value: Any, depth: int) -> bool:
         if not level:
             return False
     return True
+
+
+def leaves(document: Any) -> Iterator[Any]:
+    """Yield each value that is neither object nor list, and each name of a field, however deep they lie."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            yield from value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+        else:
+            yield value
 
 
 def _refuse_constant(name: str) -> NoReturn:

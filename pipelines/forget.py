@@ -89,6 +89,12 @@ def say(removed: "Removed", database: Path) -> None:
             f"Their contacts have {removed.other_identifiers} other numbers or addresses, which were not looked for: "
             "name them too. (--contact-id takes all that a contact has; --dry-run tells of it in time.)"
         )
+    if removed.unclear_chats:
+        chats = "1 chat" if removed.unclear_chats == 1 else f"{removed.unclear_chats:,} chats"
+        print(
+            f"{chats} that only events tell of may be a group, so events of it that name nobody stay: a sync before "
+            "would tell. (--dry-run says so in time.)"
+        )
     if not removed.is_dry:
         print(
             f"Syncs and loads into {database} leave them out from now on (table {FORGOTTEN.name}), while Linq itself "

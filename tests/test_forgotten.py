@@ -61,6 +61,10 @@ def handles(*numbers: str) -> list[dict[str, Any]]:
          {"id": 3, "group": True, "display_name": None, "chat_handles": handles(OTHER)}),
         ({"id": 4, "group": False, "chat_handles": handles(OTHER, OURS)}, None),
         ({"id": 5, "chat_handles": "odd"}, None),
+        # What Linq lists as a group is one, whatever events told of it.
+        ({"id": 7, "group": True, "chat_handles": handles(OTHER)}, None),
+        ({"id": 7, "group": True, "display_name": "x", "chat_handles": handles(OTHER, THEM)},
+         {"id": 7, "group": True, "display_name": None, "chat_handles": handles(OTHER)}),
     ],
 )  # fmt: skip
 def test_chats_of_theirs_keep_their_place_and_groups_their_others(

@@ -118,7 +118,10 @@ def kept_of(forgotten: Forgotten, event_type: str, text: str | None) -> str | No
     if text is not None:
         with suppress(BrokenBodyError):
             data = decode(text.encode())
-    kept = forgotten.event(event_type, data)
+    try:
+        kept = forgotten.event(event_type, data)
+    except RecursionError:  # It names them deeper than Python calls, and cannot be told without.
+        return GONE
     if kept is None and data is not None:
         return GONE
     return text if kept == data else to_json(kept)
@@ -211,7 +214,7 @@ def _told(
         data = _decode(text)
         own = data.get("chat_id")
         chat_ids.append(_first(data, _CHAT_PATHS) if own is None else own)
-        message_id, sent_at = _message_of(kind, data)
+        message_id, sent_at = message_of(kind, data)
         message_ids.append(message_id)
         sent_times.append(sent_at)
         if kind in _TYPED:
@@ -243,7 +246,7 @@ def _at(data: Any, path: Sequence[str]) -> Any:
     return data
 
 
-def _message_of(kind: str, data: Data) -> tuple[Any, Any]:
+def message_of(kind: str, data: Data) -> tuple[Any, Any]:
     """Return the id and the time of the message that an event is about."""
     if kind.startswith("reaction."):
         own, message = data.get("chat_message_id"), data.get("associated_message")

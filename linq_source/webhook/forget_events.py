@@ -4,18 +4,20 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from linq_source.changes import texts
 from linq_source.errors import DestinationError, LockedError
 from linq_source.forgotten import Forgotten
 from linq_source.strict_json import BrokenBodyError, decode
 from linq_source.values import integer_or_none
 from linq_source.webhook import store
+from linq_source.webhook.event import UnreadableEventError, read_event
 from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
 from linq_source.webhook.event_rows import GONE, kept_of, keyed, without_forgotten
 from linq_source.webhook.journal import LOCK_NAME
@@ -48,28 +50,57 @@ def journal_held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def events_in_journal(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield the type and the data of each event in a journal that is held, of those in conflict too.
+
+    Raises DestinationError where it cannot be read.
+    """
+    with _opened(folder) as connection:
+        yield from connection.execute("select event_type, data from events")
+        for (body,) in connection.execute("select body from conflicts"):
+            with suppress(UnreadableEventError, RecursionError):
+                event = read_event(body)
+                yield event.event_type, event.data
+
+
+def events_in_files(directory: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the type and the data of each event in the files that can be read."""
+    files, place = open_files(directory), place_of(directory)
+    for name in files.names():
+        with suppress(UnusableFileError):
+            for part in read_events(files, name, place=place):
+                yield from zip(texts(part, "event_type"), part["data"].to_pylist(), strict=True)
+
+
 def forget_in_journal(folder: Path, forgotten: Forgotten, *, is_dry: bool) -> Counter[str]:
     """Remove people from a journal that is held, and overwrite what they leave; return what was removed.
 
     Raises DestinationError where it cannot be written.
     """
-    path, counts = folder / store.FILE_NAME, Counter[str]()
+    counts = Counter[str]()
+    with _opened(folder) as connection:
+        connection.execute("pragma secure_delete=on")
+        with store.transaction(connection):
+            _forget_events(connection, forgotten, counts, is_dry=is_dry)
+            for table in ("conflicts", "rejects"):
+                _forget_bodies(connection, table, forgotten, counts, is_dry=is_dry)
+        if not is_dry:
+            connection.execute("vacuum")
+            connection.execute("pragma wal_checkpoint(truncate)")
+    return counts
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
+    path = folder / store.FILE_NAME
     try:
         connection = store.open_for_writing(path)
         try:
-            connection.execute("pragma secure_delete=on")
-            with store.transaction(connection):
-                _forget_events(connection, forgotten, counts, is_dry=is_dry)
-                for table in ("conflicts", "rejects"):
-                    _forget_bodies(connection, table, forgotten, counts, is_dry=is_dry)
-            if not is_dry:
-                connection.execute("vacuum")
-                connection.execute("pragma wal_checkpoint(truncate)")
+            yield connection
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise DestinationError(f"The journal {path} cannot be written: {error}.") from None
-    return counts
 
 
 def _forget_events(

@@ -98,6 +98,19 @@ def test_what_is_no_event_goes_when_it_is_theirs_and_stays_when_it_is_of_others(
     assert not any(b"cana" in path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_an_event_nested_too_deep_to_be_changed_stays_whole_or_goes(tmp_path: Path, forgotten: Forgotten) -> None:
+    def nested(identifier: str) -> dict[str, Any]:
+        inner: Any = {"chat_handles": [{"identifier": identifier}]}
+        for _ in range(900):
+            inner = {"inner": inner}
+        return {"id": "5", "chat_id": "1", "inner": inner}
+
+    bodies = [encoded(event(each, data=nested(each))) for each in (OTHER, THEM)]
+    assert receive(tmp_path, *bodies) == [Outcome.STORED] * 2
+    assert forget_in_journal(tmp_path, forgotten, is_dry=False) == {"events removed": 1}
+    assert journal_rows(tmp_path, "select event_id from events") == [f"evt-{OTHER}"]
+
+
 def in_group(**changes: Any) -> bytes:
     """What another wrote in a group of theirs; with `event_id=None` an event whose id is made from its body."""
     people = [{"identifier": THEM, "display_name": THEM}, {"identifier": OTHER}]
