@@ -303,6 +303,8 @@ async function refresh() {
 }
 
 function begin() {
+  for (const number of data.numbers) number.label = held(number.label);
+  for (const row of data.waiting) row.chat = held(row.chat);
   today = Math.floor(data.generated_at / DAY);
   first = data.facts.day[0] ?? today;
   const loaded = data.loaded_at === null ? "" : ` Data loaded ${instant(data.loaded_at)}.`;
