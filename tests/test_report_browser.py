@@ -142,7 +142,9 @@ def test_every_chart_fits_the_screen_and_is_a_sentence_and_a_table_too(
         assert box
         assert box["width"] > width * 0.2
     assert page.locator("table").count() == page.locator("table > caption").count()
-    assert page.evaluate("[...document.querySelectorAll('#delivery .scroll')].every(a => a.scrollWidth === a.clientWidth)")  # noqa: E501
+    assert page.evaluate(
+        "[...document.querySelectorAll('#delivery .scroll')].every(a => a.scrollWidth === a.clientWidth)"
+    )
     for place in ("#numbers tbody th", "#waiting tbody th", "#waiting td[data-label='Our number']"):
         assert "*\N{NO-BREAK SPACE}***\N{NO-BREAK SPACE}" in page.inner_text(f"{place} >> nth=0"), place
     assert "\N{NO-BREAK SPACE}UTC" in page.inner_text("#waiting td[data-label='Waiting since'] >> nth=0")
