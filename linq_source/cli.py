@@ -31,34 +31,34 @@ def sync_parser(description: str) -> Parser:
     """Return a parser with the options that every sync takes."""
     parser = Parser(description=description, allow_abbrev=False)
     parser.add_argument(
-        "--start-date", metavar="DATE", help="read no message sent before this date, like 2025-01-31 (UTC)"
+        "--start-date", metavar="DATE", help="read only messages sent on or after this date (UTC), like 2025-01-31"
     )
-    parser.add_argument("--end-date", metavar="DATE", help="read no message sent at or after this date (UTC)")
+    parser.add_argument("--end-date", metavar="DATE", help="read only messages sent before this date (UTC)")
     parser.add_argument(
         "--lookback-days",
         type=not_negative,
         metavar="N",
-        help=f"read chats with messages younger than this at every sync [{settings.LOOKBACK_DAYS:g}]",
+        help=f"read chats with messages younger than N days at every sync [{settings.LOOKBACK_DAYS:g}]",
     )
     parser.add_argument(
         "--recheck-hours",
         type=not_negative,
         metavar="N",
-        help=f"read every chat whole at least this often; 0 = at every sync [{settings.RECHECK_HOURS:g}]",
+        help=f"read every chat whole at least every N hours; 0 = at every sync [{settings.RECHECK_HOURS:g}]",
     )
     parser.add_argument(
         "--phone-number",
         action="append",
         dest="phone_numbers",
         metavar="NUMBER",
-        help="read only the chats of this number of yours (repeatable)",
+        help="read only the chats of this one of your numbers (repeatable)",
     )
     parser.add_argument("--full-refresh", action="store_true", help="read every chat whole, whatever is stored")
     _add_pace_options(parser)
     parser.add_argument(
         "--allow-mass-delete",
         action="store_true",
-        help="mark rows as deleted even where more than a fifth of a table is gone at Linq",
+        help="mark rows as deleted even where more than a fifth of a table of over 50 rows is gone at Linq",
     )
     parser.add_argument(
         "--events",
@@ -77,18 +77,25 @@ def _add_pace_options(parser: Parser) -> None:
         metavar="N",
         help=f"commit so often that a killed run repeats at most N messages [{settings.COMMIT_EVERY}]",
     )
-    parser.add_argument("--max-minutes", type=minutes, metavar="N", help="stop after so long; the next run goes on")
+    parser.add_argument(
+        "--max-minutes",
+        type=minutes,
+        metavar="N",
+        help="stop after N minutes, with what is complete; the next run goes on",
+    )
     parser.add_argument(
         "--max-wait-seconds",
         type=not_negative,
         metavar="N",
-        help=f"the longest that one sync waits for Linq's rate limit and outages [{settings.MAX_WAIT_SECONDS:g}]",
+        help=f"wait at most N seconds in all for Linq's rate limit and outages [{settings.MAX_WAIT_SECONDS:g}]",
     )
 
 
 def _add_output_options(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="the last line of standard output is one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors and what was skipped")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as one JSON object, the last line of standard output"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only errors and what was left out")
 
 
 def settings_given(options: argparse.Namespace) -> dict[str, Any]:

@@ -21,9 +21,9 @@ class LinqCommand:
     """`dlt linq ...`, as dlt's command line wants it."""
 
     command = "linq"
-    help_string = "Looks after syncs of Linq messaging data"
+    help_string = "Checks syncs of Linq messaging data"
     description = (
-        "Looks at what a sync of Linq messaging data needs and leaves, and says what to do; changes nothing."
+        "Checks what a sync of Linq messaging data needs and what it left, and says what to do. Changes nothing."
     )
     docs_url = None
     parent = None
@@ -34,7 +34,7 @@ class LinqCommand:
         actions = parser.add_subparsers(dest="linq_action", metavar="doctor", required=True)
         what = "check token, numbers, destination, lock, subscriptions, versions"
         # Round brackets for defaults below: dlt takes square ones for markup.
-        doctor = actions.add_parser("doctor", help=what, description=f"{what.capitalize()}; changes nothing.")
+        doctor = actions.add_parser("doctor", help=what, description=f"{what.capitalize()}. Changes nothing.")
         where = doctor.add_mutually_exclusive_group()
         where.add_argument("--database", metavar="PATH", help=f"the DuckDB file ({settings.DATABASE})")
         where.add_argument("--destination", metavar="NAME", help="dlt's name of another destination, like postgres")

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--database", metavar="PATH", default=settings.DATABASE, help="the DuckDB file [%(default)s]")
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
-    parser.add_argument("--repair", action="store_true", help="have the next sync read the chats that differ whole")
+    parser.add_argument("--repair", action="store_true", help="let the next sync read whole the chats that differ")
     options = parser.parse_args(arguments)
 
     from linq_source.audit import audit

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
         "and loaded, and syncs are run in between. Needs no token.",
         allow_abbrev=False,
     )
-    parser.add_argument("--seconds", type=positive, default=60.0, metavar="N", help="how long it lives [%(default)g]")
+    parser.add_argument("--seconds", type=positive, default=60.0, metavar="N", help="run for N seconds [%(default)g]")
     parser.add_argument(
         "--database", default="linq_live.duckdb", metavar="PATH", help="the DuckDB file, made anew [%(default)s]"
     )

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> int:
         "--directory",
         default="webhook_events",
         metavar="DIR",
-        help="where webhook_to_parquet.py writes: a folder, or a URL like s3://bucket/prefix [%(default)s]",
+        help="where webhook_to_parquet.py wrote: a folder, or a URL like s3://bucket/prefix [%(default)s]",
     )
     parser.add_argument("--database", default=settings.DATABASE, metavar="PATH", help="the DuckDB file [%(default)s]")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")

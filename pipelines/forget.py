@@ -114,7 +114,9 @@ def parser() -> Parser:
     made.add_argument("--contact-id", type=int, metavar="N", help="forget this contact, its number and its address")
     made.add_argument("--database", default=settings.DATABASE, metavar="PATH", help="the DuckDB file [%(default)s]")
     made.add_argument(
-        "--events", metavar="DIR", help="also in the Parquet files of this folder or URL, and the journal beside them"
+        "--events",
+        metavar="DIR",
+        help="also clean the Parquet files in this folder or URL, and the journal beside them",
     )
     made.add_argument(
         "--journal",
@@ -122,7 +124,7 @@ def parser() -> Parser:
         type=journal_path,
         default=[],
         metavar="DIR",
-        help="also in this journal of a receiver (repeatable)",
+        help="also clean the receiver's journal in this folder (repeatable)",
     )
     made.add_argument("--dry-run", action="store_true", help="count what would be removed, and change nothing")
     made.add_argument("--json", action="store_true", help="print the counts as one JSON object")

@@ -15,7 +15,9 @@ from linq_source.cli import database_path, query_command, run_command, sync_pars
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     parser = sync_parser("Sync a Linq account into a DuckDB file.")
-    parser.add_argument("--demo", action="store_true", help="sync a made-up organisation; needs no token")
+    parser.add_argument(
+        "--demo", action="store_true", help="sync a made-up organisation, change it, sync again; needs no token"
+    )
     parser.add_argument("--database", metavar="PATH", help=f"the DuckDB file [{settings.DATABASE}]")
     options = parser.parse_args(arguments)
     return demo(options) if options.demo else sync(options)

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
         "--destination",
         required=True,
         metavar="NAME",
-        help="where to, by dlt's name: postgres, snowflake, filesystem, ...",
+        help="where to write, by dlt's name: postgres, snowflake, filesystem, ...",
     )
     parser.add_argument(
         "--dataset",
@@ -25,13 +25,11 @@ def main(arguments: Sequence[str]) -> int:
         metavar="NAME",
         help="the schema (or folder) of the tables [%(default)s]",
     )
-    parser.add_argument(
-        "--shard", metavar="K/N", help="share the work of one sync among N processes: this is the Kth"
-    )
+    parser.add_argument("--shard", metavar="K/N", help="do the Kth of N parts of one sync, each a process of its own")
     parser.add_argument(
         "--table-format",
         choices=("delta", "iceberg"),
-        help="of --destination filesystem [plain Parquet files]",
+        help="with --destination filesystem: the format of the tables [plain Parquet files]",
     )
     options = parser.parse_args(arguments)
 

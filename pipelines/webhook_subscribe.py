@@ -126,26 +126,30 @@ def as_json(subscription: "Subscription") -> dict[str, Any]:
 def parser() -> Parser:
     """Return the parser of the options."""
     made = Parser(
-        description="List Linq's webhook subscriptions; with --url make or repair the one of a receiver.",
+        description="List Linq's webhook subscriptions. With --url, make or repair that of your receiver.",
         allow_abbrev=False,
     )
     made.add_argument("--url", help="the receiver's address, like https://example.com/webhooks/linq")
     made.add_argument(
-        "--events", nargs="+", default=[], metavar="TYPE", help="event types [all; those it has, if it exists]"
+        "--events",
+        nargs="+",
+        default=[],
+        metavar="TYPE",
+        help="the event types to ask for [all; of an existing subscription, those it has]",
     )
     doing = made.add_mutually_exclusive_group()
-    doing.add_argument("--check", action="store_true", help="say why no events arrive at --url; changes nothing")
+    doing.add_argument("--check", action="store_true", help="say why no events arrive at --url, and change nothing")
     doing.add_argument("--remove", action="store_true", help="remove the subscriptions of --url")
     doing.add_argument(
         "--set-secret",
         action="store_true",
-        help="replace its secret: by the first one of the configuration, else by a new one",
+        help="replace the secret, by the first one in the configuration, or else by a new one",
     )
     made.add_argument(
         "--journal",
         type=journal_path,
         metavar="DIR",
-        help="with --check: look into this journal of the receiver too",
+        help="with --check: also look into the receiver's journal in this folder",
     )
     made.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return made

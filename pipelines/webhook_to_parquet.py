@@ -67,26 +67,26 @@ def parser() -> Parser:
         type=positive_integer,
         default=10_000,
         metavar="N",
-        help="or as soon as N events wait [%(default)s]",
+        help="write a file as soon as N events wait [%(default)s]",
     )
     made.add_argument(
         "--max-body-bytes",
         type=positive_integer,
         default=1024 * 1024,
         metavar="N",
-        help="refuse larger bodies [%(default)s]",
+        help="refuse bodies of more than N bytes [%(default)s]",
     )
     made.add_argument(
         "--metrics-host",
         default="127.0.0.1",
         metavar="HOST",
-        help="the address that --metrics-port is on [%(default)s]",
+        help="the address to serve metrics on [%(default)s]",
     )
     made.add_argument("--metrics-port", type=port, metavar="PORT", help="serve Prometheus metrics on this port [off]")
     made.add_argument(
         "--allow-unsigned",
         action="store_true",
-        help="believe deliveries of anyone; needs no secret, and listens on this machine only",
+        help="accept events without a signature; needs no secret, and listens on this machine only",
     )
     return made
 

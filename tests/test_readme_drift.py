@@ -1,4 +1,4 @@
-"""What README promises of options, exit codes, events, extras and settings is what the code has, and the reverse."""
+"""What README and docs say of options, exit codes, events, extras and settings is what the code has, and no less."""
 
 import argparse
 import inspect
@@ -19,7 +19,7 @@ from linq_source.simulator.__main__ import make_parser
 from linq_source.source import linq_source, make_sync
 from linq_source.sync_output import as_json
 from linq_source.webhook.event import EVENT_TYPES
-from tests.readme import README
+from tests.readme import README, manual, sections
 from tests.support import ROOT, run_pipeline
 
 SCHEDULING = ROOT / "docs" / "scheduling.md"
@@ -29,7 +29,7 @@ OF_OTHER_PROGRAMS = {"--location", "--largest", "--kill-seconds"}
 
 COMMANDS = sorted(path.name for path in (ROOT / "pipelines").glob("*.py") if "run_command(main)" in path.read_text())
 WITH_A_TABLE = ["forget.py", "linq_to_duckdb.py", "report.py", "webhook_to_parquet.py"]
-"""Commands whose options README lists in a table; the others' are in the text of their sections."""
+"""Commands whose options are listed in a table; the others' are in the text of their sections."""
 
 
 @cache
@@ -47,14 +47,9 @@ def options_of(command: str) -> set[str]:
     return set(re.findall(OPTION, help_of(command))) - {"--help"}
 
 
-def sections(text: str) -> list[str]:
-    """README cut at its headings."""
-    return re.split(r"^#{2,3} ", text, flags=re.MULTILINE)
-
-
 def about(command: str) -> str:
-    """The sections of README that name a command; what another one shares with the main one is told there."""
-    named = [each for each in sections(README.read_text()) if command in each]
+    """The sections that name a command; what another one shares with the main one is told there."""
+    named = [each for each in sections() if command in each]
     shared = about("linq_to_duckdb.py") if command == "linq_to_warehouse.py" else ""
     return "\n".join(named) + shared
 
@@ -78,7 +73,7 @@ def test_every_option_of_a_command_is_in_its_section(command: str) -> None:
 
 @pytest.mark.parametrize("command", WITH_A_TABLE)
 def test_a_table_of_options_has_those_of_the_command_and_their_defaults(command: str) -> None:
-    tables = [dict(rows(each, "option")) for each in sections(README.read_text()) if command in each]
+    tables = [dict(rows(each, "option")) for each in sections() if command in each]
     [table] = [table for table in tables if table]
     assert set(re.findall(OPTION, "".join(table))) == options_of(command)
     for said in re.split(r"\n  (?=--)", " ".join(help_of(command).split("options:")[1:])):
@@ -90,7 +85,7 @@ def test_a_table_of_options_has_those_of_the_command_and_their_defaults(command:
 
 def test_every_option_that_is_named_exists() -> None:
     known = set().union(*map(options_of, [*COMMANDS, "linq_source.simulator", "dlt linq doctor"]))
-    named = set(re.findall(OPTION, re.sub(r"(?s)\n    .*?\n(?!    )", "\n", README.read_text())))
+    named = set(re.findall(OPTION, re.sub(r"(?s)\n    .*?\n(?!    )", "\n", manual())))
     assert named - known - {"--help"} <= OF_OTHER_PROGRAMS
 
 
@@ -111,12 +106,12 @@ def test_the_fields_of_json_are_those_that_a_sync_prints() -> None:
 
 def test_every_event_type_is_named_and_no_other() -> None:
     kinds = "|".join({name.partition(".")[0] for name in EVENT_TYPES})
-    assert set(re.findall(rf"`((?:{kinds})\.[a-z]+)`", README.read_text())) == set(EVENT_TYPES)
+    assert set(re.findall(rf"`((?:{kinds})\.[a-z_]+)`", manual())) == set(EVENT_TYPES)
 
 
 def test_every_extra_is_named_and_no_other() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    text = README.read_text()
+    text = manual()
     named = {
         name for list_ in re.findall(r"extras? ((?:`\w+`(?:, | and )?)+)", text) for name in list_.split("`")[1::2]
     }
@@ -126,13 +121,12 @@ def test_every_extra_is_named_and_no_other() -> None:
 
 def test_every_setting_of_the_source_is_named_and_no_other() -> None:
     settings = set(inspect.signature(linq_source).parameters) - {"integration_token"}
-    text = README.read_text()
-    [section] = [each for each in sections(text) if "SOURCES__LINQ__CONCURRENCY" in each]
+    [section] = [each for each in sections() if "SOURCES__LINQ__CONCURRENCY" in each]
     told = "Settings " + section.partition("\nSettings ")[2]
     named = set(re.findall(r"`([a-z]\w+)`", told.split("\n\n")[0]))
     named |= {name.strip("`") for cell, _ in rows(told, "setting") for name in cell.split(", ")}
     assert named == settings
-    documents = [text, SCHEDULING.read_text(), *(path.read_text() for path in (ROOT / ".dlt").iterdir())]
+    documents = [manual(), *(path.read_text() for path in (ROOT / ".dlt").iterdir())]
     documents += [path.read_text() for path in (ROOT / "docs" / "examples").iterdir()]
     for name in re.findall(r"SOURCES__LINQ__([A-Z_]+)", "\n".join(documents)):
         assert name.lower() in settings | {"integration_token", "webhook_secret"}, name

@@ -142,6 +142,12 @@ def test_every_chart_fits_the_screen_and_is_a_sentence_and_a_table_too(
         assert box
         assert box["width"] > width * 0.2
     assert page.locator("table").count() == page.locator("table > caption").count()
+    assert page.evaluate(
+        "[...document.querySelectorAll('#delivery .scroll')].every(a => a.scrollWidth === a.clientWidth)"
+    )
+    for place in ("#numbers tbody th", "#waiting tbody th", "#waiting td[data-label='Our number']"):
+        assert "*\N{NO-BREAK SPACE}***\N{NO-BREAK SPACE}" in page.inner_text(f"{place} >> nth=0"), place
+    assert "\N{NO-BREAK SPACE}UTC" in page.inner_text("#waiting td[data-label='Waiting since'] >> nth=0")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (int(re.findall(r"\d+", dark)[0]) < 50) == (scheme == "dark")
     headings = page.locator("h1, main h2").all_inner_texts()
@@ -183,6 +189,75 @@ def test_markup_in_names_and_texts_stays_text(show: Callable[..., Opened], recen
     [refusal] = opened.complaints
     assert "Content Security Policy" in refusal
     opened.complaints.clear()
+
+
+OBJECTS_OWN = ("__proto__", "constructor", "hasOwnProperty", "toString")
+"""What every object of JavaScript has by itself."""
+
+
+def test_names_that_javascript_has_on_every_object_are_names_like_others(
+    show: Callable[..., Opened], recent: Path, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(tmp_path / "own.duckdb")
+    shutil.copyfile(recent, warehouse.path)
+    warehouse.execute(f"update chats set service = {list(OBJECTS_OWN)}[1 + id % 4]")
+    warehouse.execute("update phone_numbers set user__name = '__proto__'")
+    page = show(warehouse.path).page
+    assert set(page.locator("#delivery tbody th").all_inner_texts()) == set(OBJECTS_OWN)
+    labels = page.locator("#delivery svg .role-axis-label text").all_text_contents()
+    assert set(OBJECTS_OWN) <= set(labels)
+    bars = page.locator("#delivery svg .mark-rect path").all()
+    assert len(bars) == 4 * len(OBJECTS_OWN)
+    ends = [box["x"] + box["width"] for box in (bar.bounding_box() for bar in bars) if box]
+    axis = page.locator("#delivery svg .role-axis-grid").first.bounding_box()
+    assert axis
+    assert max(ends) == pytest.approx(axis["x"] + axis["width"], abs=2)
+    page.locator("#delivery svg .mark-rect path").first.hover()
+    assert page.inner_text("#vg-tooltip-element").split()[1] in OBJECTS_OWN
+    opened = show(warehouse.path)
+    opened.choose(2, grouping="user")
+    assert opened.page.locator("#numbers tbody th").all_inner_texts() == ["__proto__"]
+
+
+DECIDED = """
+select cast(sum(case when direction = 'inbound' then turns - pending_24h else 0 end) as integer),
+  cast(sum(case when direction = 'outbound' then turns - pending_24h else 0 end) as integer)
+from response_rates_daily
+where phone_number = ? and day > current_date - 30
+group by day
+"""
+
+
+def test_days_of_few_turns_are_in_the_table_and_not_in_the_line(show: Callable[..., Opened], recent: Path) -> None:
+    warehouse = Warehouse(recent)
+    opened = show(recent)
+    opened.choose(2, number="1")
+    [number] = warehouse.query("select phone_number from phone_numbers order by user__name, 1 limit 1 offset 1")
+    days = [day for day in warehouse.query(DECIDED.replace("?", f"'{number[0]}'")) if any(day)]
+    thin = sum(any(0 < turns < 5 for turns in day) for day in days)
+    assert thin > 3
+    rate = opened.page.locator("#rate")
+    assert rate.locator("tbody tr").count() == len(days)
+    theirs, ours = (group.locator("path").count() for group in rate.locator("svg .mark-symbol.role-mark").all())
+    assert (ours, theirs) == tuple(sum(day[side] >= 5 for day in days) for side in (0, 1))
+    said = f"On {thin} days a side had fewer than 5 turns to answer: its line leaves them out, the table has them."
+    assert said in rate.locator("figcaption").inner_text()
+
+
+def test_where_no_day_has_turns_enough_the_rates_are_a_sentence_and_a_table(
+    show: Callable[..., Opened], serve: Callable[..., Simulator], warehouse: Warehouse
+) -> None:
+    world = World.empty()
+    chat = world.add_chat(["+12125550199"], ours=["+12025550100"])
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=9)
+    for day in range(3):
+        world.receive(chat.id, "Hello?", sent_at=noon + timedelta(days=day))
+        world.send(chat.id, "Hello!", sent_at=noon + timedelta(days=day, minutes=1))
+    warehouse.sync(serve(world))
+    rate = show(warehouse.path).page.locator("#rate")
+    assert rate.locator("svg").count() == 0
+    assert rate.locator("tbody tr").count() == 3
+    assert rate.locator("p").inner_text().endswith("too little to draw.")
 
 
 @pytest.mark.parametrize("messages", [0, 1, 3])

@@ -92,40 +92,44 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--token", default="demo-token", help="the only token it accepts [%(default)s]")
     parser.add_argument(
-        "--phone-numbers", type=_between(1, 10_000, int), default=3, metavar="N", help="how many [%(default)s]"
+        "--phone-numbers", type=_between(1, 10_000, int), default=3, metavar="N", help="make N numbers [%(default)s]"
     )
     parser.add_argument(
-        "--chats", type=_between(0, 1_000_000, int), default=90, metavar="N", help="how many [%(default)s]"
+        "--chats", type=_between(0, 1_000_000, int), default=90, metavar="N", help="make N chats [%(default)s]"
     )
     parser.add_argument(
-        "--messages", type=_between(0, 100_000_000, int), default=11_700, metavar="N", help="how many [%(default)s]"
+        "--messages",
+        type=_between(0, 100_000_000, int),
+        default=11_700,
+        metavar="N",
+        help="make N messages [%(default)s]",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=1,
         metavar="N",
-        help="the same seed makes the same data at the same time, but for ids: its history ends now [%(default)s]",
+        help="the same seed makes the same data, but with other ids, and a history that ends now [%(default)s]",
     )
     parser.add_argument(
         "--latency-ms",
         type=_between(0, 600_000, float),
         default=0.0,
         metavar="N",
-        help="wait so long before each answer [%(default)g]",
+        help="wait N milliseconds before each answer [%(default)g]",
     )
     parser.add_argument(
         "--requests-per-second",
         type=_between(0.001, 1_000_000, float),
         metavar="N",
-        help="answer 429 above this rate [no limit]",
+        help="answer 429 to more than N requests a second [no limit]",
     )
     parser.add_argument(
         "--live",
         type=_between(0, 1_000, float),
         default=0.0,
         metavar="N",
-        help="have N things happen in a second, told to webhook subscriptions too [%(default)g]",
+        help="let N things happen each second, and tell webhook subscriptions [%(default)g]",
     )
     return parser
 

@@ -38,10 +38,11 @@ const timeAxis = (bucket) => ({
   axis: { format: bucket.name === "month" ? "%b %Y" : "%-d %b", grid: false, labelOverlap: true, tickCount: narrow() ? 3 : 6, labelFlush: true, labelSeparation: 10 },
 });
 
+// A value that is null is left out: its line goes from the one before to the one after.
 function overTime(rows, bucket, y) {
   const one = (field, color, tip) => ({
     layer: [
-      { mark: { type: "line", stroke: color } },
+      { mark: { type: "line", stroke: color, invalid: "filter" } },
       { mark: { type: "point", filled: true, size: rows.length > 60 ? 0 : 36, fill: color, opacity: 1 } },
     ],
     encoding: { y: { field, type: "quantitative", ...y }, tooltip: tips("When", ...tip) },
@@ -107,11 +108,13 @@ function timesSpec(rows, labels) {
 const OUTCOMES = [["delivered", "Delivered", "var(--good)"], ["pending", "On its way", "var(--h3)"],
   ["failed", "Failed", "var(--bad)"], ["unknown", "Not told", "var(--idle)"]];
 
-function deliverySpec(rows) {
+// Vega keeps bars and scales by their values, and `__proto__` breaks that: a service is its place, named on the axis alone.
+function deliverySpec(rows, services) {
   return {
+    params: [{ name: "services", value: services }],
     data: { values: rows }, mark: { type: "bar", height: { band: 0.62 } },
     encoding: {
-      y: { field: "service", type: "nominal", sort: null, title: null, axis: { ticks: false, domain: false } },
+      y: { field: "place", type: "nominal", sort: null, title: null, axis: { ticks: false, domain: false, labelExpr: "services[datum.value]" } },
       x: { field: "share", type: "quantitative", stack: "zero", title: null, scale: { domain: [0, 1] }, axis: { format: ".0%", tickCount: 5 } },
       order: { field: "order", type: "quantitative" },
       color: { field: "outcome", type: "nominal", scale: { domain: OUTCOMES.map((one) => one[1]), range: OUTCOMES.map((one) => one[2]) }, legend: null },

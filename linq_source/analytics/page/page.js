@@ -1,6 +1,7 @@
 "use strict";
 // The page: reads the data, keeps the filters, and fills each section for the period and number chosen.
 const LIMIT = 10000;
+const FEW = 5;  // a rate of fewer turns is 0 or 100 % by chance
 const at = (id) => document.getElementById(id);
 let data, today, first;
 
@@ -79,17 +80,26 @@ function figure([name, label, now, then, kind, better]) {
 
 function rates(view) {
   const byBucket = sums(data.facts, view.chosen, (columns, row) => view.bucket.start(columns.day[row]));
-  const rows = [...byBucket].sort((one, other) => one[0] - other[0]).map(([day, row]) => ({
-    at: Math.max(day, view.period.from) * DAY, When: bucketLabel(view.bucket, day, view.period), ours: rateOf(row, "our"), theirs: rateOf(row, "their"),
-    "We answer": percent(rateOf(row, "our")), "Our turns": count(row.our_turns - row.our_pending),
-    "They answer": percent(rateOf(row, "their")), "Their turns": count(row.their_turns - row.their_pending),
-  })).filter((row) => row.ours !== null || row.theirs !== null);
+  const drawable = (row, side) => (decided(row, side) < FEW ? null : rateOf(row, side));
+  const rows = [...byBucket].filter(([, row]) => decided(row, "our") || decided(row, "their")).sort((one, other) => one[0] - other[0]).map(([day, row]) => ({
+    at: Math.max(day, view.period.from) * DAY, When: bucketLabel(view.bucket, day, view.period), ours: drawable(row, "our"), theirs: drawable(row, "their"),
+    "We answer": percent(rateOf(row, "our")), "Our turns": count(decided(row, "our")),
+    "They answer": percent(rateOf(row, "their")), "Their turns": count(decided(row, "their")),
+    isThin: ["our", "their"].some((side) => decided(row, side) && decided(row, side) < FEW),
+  }));
   const all = `Within 24 hours we answered ${percent(rateOf(view.now, "our"))} of the turns of others, and they ${percent(rateOf(view.now, "their"))} of ours`;
   if (!rows.length) return plain(at("rate"), sentence("No turn of this period is decided yet, so there is no response rate."));
   if (rows.length < 2) return plain(at("rate"), sentence(`${all}. All of it on one ${view.bucket.name}, too little to draw.`));
+  const columns = ["When", "We answer", "Our turns", "They answer", "Their turns"].map((name) => ({ name: { "Our turns": "of turns", "Their turns": "of our turns" }[name] ?? name, value: (row) => row[name] }));
+  const points = ["ours", "theirs"].map((side) => rows.filter((row) => row[side] !== null).length);
+  if (Math.max(...points) < 2) {
+    const says = `${all}. No two ${view.bucket.name}s have ${FEW} turns or more to answer, too little to draw.`;
+    return plain(at("rate"), sentence(says), element("details", { open: "" }, element("summary", {}, "Show as a table"), table(says, columns, rows)));
+  }
+  const thin = rows.filter((row) => row.isThin).length, them = thin === 1 ? "it" : "them";
+  const left = thin ? ` On ${counted(thin, view.bucket.name)} a side had fewer than ${FEW} turns to answer: its line leaves ${them} out, the table has ${them}.` : "";
   const spec = overTime(rows, view.bucket, { title: null, scale: { domain: [0, 1] }, axis: { format: ".0%", tickCount: 5 } });
-  return chart(at("rate"), { spec, rows, says: `${all}, by ${view.bucket.name} of the turn's end.`, keys: legend(["We answer", OURS], ["They answer", THEIRS]),
-    columns: ["When", "We answer", "Our turns", "They answer", "Their turns"].map((name) => ({ name: { "Our turns": "of turns", "Their turns": "of our turns" }[name] ?? name, value: (row) => row[name] })) });
+  return chart(at("rate"), { spec, rows, says: `${all}, by ${view.bucket.name} of the turn's end.${left}`, keys: legend(["We answer", OURS], ["They answer", THEIRS]), columns });
 }
 
 function medians(view) {
@@ -188,8 +198,8 @@ function delivery(view) {
   const failed = rows.reduce((sum, row) => sum + row.failed, 0);
   const columns = [{ name: "Service", value: (row) => row.service }, { name: "Sent", value: (row) => count(row.sent) }, ...OUTCOMES.map(([name, label]) => ({ name: label, value: (row) => count(row[name]), tone: (row) => (name === "failed" && row.failed ? "bad" : "") }))];
   const says = `Of ${counted(view.now.sent, "sent message")} ${percent(share(view.now.delivered, view.now.sent))} are delivered and ${count(failed)} failed${failed ? `, most often by ${worst.service} (${percent(worst.failed / worst.sent)})` : ""}.`;
-  const parts = rows.flatMap((row) => OUTCOMES.map(([name, outcome], order) => ({ service: row.service, outcome, order, share: row[name] / row.sent, Messages: `${count(row[name])} of ${count(row.sent)}` })));
-  return chart(at("delivery"), { spec: deliverySpec(parts), says, keys: legend(...OUTCOMES.map(([, label, color]) => [label, color])), height: 52 * rows.length + 30, rows, columns, open: true });
+  const parts = rows.flatMap((row, place) => OUTCOMES.map(([name, outcome], order) => ({ place, service: row.service, outcome, order, share: row[name] / row.sent, Messages: `${count(row[name])} of ${count(row.sent)}` })));
+  return chart(at("delivery"), { spec: deliverySpec(parts, rows.map((row) => row.service)), says, keys: legend(...OUTCOMES.map(([, label, color]) => [label, color])), height: 52 * rows.length + 30, rows, columns, open: true });
 }
 
 function sms(view) {
@@ -293,6 +303,8 @@ async function refresh() {
 }
 
 function begin() {
+  for (const number of data.numbers) number.label = held(number.label);
+  for (const row of data.waiting) row.chat = held(row.chat);
   today = Math.floor(data.generated_at / DAY);
   first = data.facts.day[0] ?? today;
   const loaded = data.loaded_at === null ? "" : ` Data loaded ${instant(data.loaded_at)}.`;

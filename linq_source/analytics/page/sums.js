@@ -61,7 +61,8 @@ function quantile(counts, share, ratio) {
 }
 
 const share = (part, whole) => (whole ? part / whole : null);
-const rateOf = (row, side) => (row ? share(row[side + "_24h"], row[side + "_turns"] - row[side + "_pending"]) : null);
+const decided = (row, side) => row[side + "_turns"] - row[side + "_pending"];
+const rateOf = (row, side) => (row ? share(row[side + "_24h"], decided(row, side)) : null);
 
 // {day of the bucket's beginning} for a day: itself, its Monday, or its month's first.
 function bucketOf(period) {

@@ -10,7 +10,10 @@ const count = (value) => NUMBERS.format(value);
 const counted = (value, noun, plural = noun + "s") => `${count(value)} ${value === 1 ? noun : plural}`;
 const percent = (value, digits = 1) => (value === null ? "–" : `${(value * 100).toFixed(digits)}\u00a0%`);
 const date = (day) => LONG.format(day * DAY);
-const instant = (millis) => `${LONG.format(millis)}, ${CLOCK.format(millis)} UTC`;
+const instant = (millis) => `${LONG.format(millis)}, ${CLOCK.format(millis)}\u00a0UTC`;
+
+// A label whose masked number no line breaks in.
+const held = (label) => label.replace(/(\+1 )?\*{3}[* ]*\d*/g, (number) => number.trimEnd().replaceAll(" ", "\u00a0") + (number.endsWith(" ") ? " " : ""));
 
 // With spaces that no line breaks at.
 const duration = (value) => spelled(value).replaceAll(" ", "\u00a0");
