@@ -2,7 +2,8 @@
 
     the note that they are forgotten -> journals -> Parquet files -> tables -> the file itself, written anew
 
-A run that is killed is simply run again: until the tables, which come last, it finds all that it found before.
+A run that is killed is simply run again: until the tables, which come last, it finds all that it found before, and
+what events alone showed it has noted.
 """
 
 from collections import Counter
