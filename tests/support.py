@@ -24,7 +24,7 @@ Finished: TypeAlias = "subprocess.CompletedProcess[str]"
 Precision = Literal["seconds", "milliseconds"]
 
 TOKEN = "demo-token"
-IMPATIENT = Limits(backoff_seconds=0.001, max_backoff_seconds=0.01, read_seconds=2, request_seconds=2, attempts=4)
+IMPATIENT = Limits(backoff_seconds=0.001, max_backoff_seconds=0.01, read_seconds=10, request_seconds=10, attempts=4)
 """Limits under which faults are met in milliseconds."""
 
 OLD = datetime(2026, 3, 1, tzinfo=UTC)
