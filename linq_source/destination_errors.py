@@ -23,6 +23,7 @@ _NAMES = frozenset({settings.DATASET_NAME, *ALL_TABLES}).union(
 )
 _QUOTED = re.compile(r"(?<!\w)([\"'`])(?:([A-Za-z_][\w.]{0,127})\1(?!\w))?")
 _LIKE_VALUES = re.compile(r"\S+(?:@|://)\S+|\+?\d(?:[^A-Za-z\d]{0,3}\d){6,}")
+_OF_LIBPQ = re.compile(r"connection to server (?:at|on) \"|could not translate host name \"")
 _WITH_USER = re.compile(r"[\"'].*@[^\s\"']*[\"']?|\S*(?:@|://)\S*")
 
 
@@ -73,6 +74,8 @@ def first_line(error: BaseException) -> str:
     Names of our own tables and columns are none, nor are the paths that the system names.
     """
     text = str(error).strip()
+    if _OF_LIBPQ.match(text):
+        return _of_connecting(error)
     if not isinstance(error, OSError) and type(error).__name__ != "IOException":
         values = (found.start() for found in _QUOTED.finditer(text) if not _is_ours(found[2]))
         end = next(values, len(text))

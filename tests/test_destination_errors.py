@@ -81,6 +81,16 @@ def test_what_a_driver_quotes_is_left_out_but_for_names_of_ours(said: str, kept:
     assert first_line(ValueError(said)) == kept
 
 
+def test_why_a_server_went_away_is_told(tmp_path: Path) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    said = 'connection to server at "127.0.0.1", port 9 failed: Connection refused\n\tIs the server running?'
+    assert said.partition("\n")[0] in str(plain(psycopg2.OperationalError(said), tmp_path, "postgres"))
+    said = 'could not translate host name "half-a-password@db.example" to address: Name or service not known'
+    told = str(plain(psycopg2.OperationalError(said), tmp_path, "postgres"))
+    assert "Name or service not known" in told
+    assert "half" not in told
+
+
 def test_a_path_that_the_system_names_is_kept(tmp_path: Path) -> None:
     error = plain(PermissionError(13, "Permission denied", "/srv/linq data"), tmp_path, "duckdb")
     assert "Permission denied: '/srv/linq data'" in str(error)
