@@ -1,14 +1,30 @@
-"""What a destination that cannot be used at all raised, as an error that names its setting and what to do."""
+"""What destinations raise, as it may be told: without values and passwords, and with the setting that is at fault.
+
+A driver's error may quote what it could not store, which is what somebody wrote, and what it could not read, which
+may be half a password.
+"""
 
 import errno
-from collections.abc import Sequence
+import re
+import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dlt.common.configuration.exceptions import InvalidNativeValue
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from linq_source import settings
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
+from linq_source.event_tables import ALL_TABLES
 from linq_source.paths import is_refused
+
+_NAMES = frozenset({settings.DATASET_NAME, *ALL_TABLES}).union(
+    *({column.name for column in table.columns} for table in ALL_TABLES.values())
+)
+_QUOTED = re.compile(r"(?<!\w)([\"'`])(?:([A-Za-z_][\w.]{0,127})\1(?!\w))?")
+_LIKE_VALUES = re.compile(r"\S+(?:@|://)\S+|\+?\d(?:[^A-Za-z\d]{0,3}\d){6,}")
+_OF_LIBPQ = re.compile(r"connection to server (?:at|on) \"|could not translate host name \"")
+_WITH_USER = re.compile(r"[\"'].*@[^\s\"']*[\"']?|\S*(?:@|://)\S*")
 
 
 def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqError | None:
@@ -19,18 +35,18 @@ def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqErr
     setting = f"DESTINATION__{name.upper()}__" + ("BUCKET_URL" if name == "filesystem" else "CREDENTIALS")
     cause = chain[-1]
     scheme = "postgresql" if name == "postgres" else name
-    if any(isinstance(each, InvalidNativeValue) for each in chain):
+    is_first = any(isinstance(each, PipelineStepFailed) and each.step == "sync" for each in chain)
+    if any(isinstance(each, InvalidNativeValue) for each in chain) or (is_first and "invalid dsn" in str(cause)):
         return ConfigurationError(
             f"{setting} cannot be read. Write it as a URL, like {scheme}://user:password@host/database, or set its "
             f"parts one by one, as in {setting}__HOST."
         )
     if name == "filesystem":
         return _unusable_folder(cause, setting, folder)
-    is_first = any(isinstance(each, PipelineStepFailed) and each.step == "sync" for each in chain)
     if is_first and (type(cause).__name__ == "OperationalError" or isinstance(cause, OSError)):
         return DestinationError(
-            f"The destination {name} cannot be reached: {first_line(cause)}. See that it is up, and that {setting} "
-            "names its host, port, user and password; then run the command again."
+            f"The destination {name} cannot be reached: {_of_connecting(cause)}. See that it is up, and that "
+            f"{setting} names its host, port, user and password; then run the command again."
         )
     return None
 
@@ -53,5 +69,34 @@ def _unusable_folder(cause: BaseException, setting: str, folder: Path) -> LinqEr
 
 
 def first_line(error: BaseException) -> str:
-    """Return the beginning of what an error says, without its full stop."""
-    return next(iter(str(error).strip().splitlines()), "")[:300].rstrip(".")
+    """Return the beginning of what an error says, without its full stop, up to where it quotes what may be a value.
+
+    Names of our own tables and columns are none, nor are the paths that the system names.
+    """
+    text = str(error).strip()
+    if _OF_LIBPQ.match(text):
+        return _of_connecting(error)
+    if not isinstance(error, OSError) and type(error).__name__ != "IOException":
+        values = (found.start() for found in _QUOTED.finditer(text) if not _is_ours(found[2]))
+        end = next(values, len(text))
+        text = text[:end] + ("…" if end < len(text) else "")
+    return _LIKE_VALUES.sub("***", _beginning(text))
+
+
+def _is_ours(name: str | None) -> bool:
+    return name is not None and set(name.split(".")) <= _NAMES
+
+
+def _of_connecting(error: BaseException) -> str:
+    """Return the same of an attempt to connect, which has no value to quote, but parts of a URL."""
+    return _WITH_USER.sub("…", _beginning(str(error)))
+
+
+def _beginning(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")[:300].rstrip(".")
+
+
+def without_texts(chain: Iterable[BaseException]) -> str:
+    """Return of which kind errors are and where each was raised, and nothing of what they say."""
+    frames = [(each, "".join(traceback.format_tb(each.__traceback__))) for each in chain]
+    return "".join(f"{type(each).__name__}, raised here:\n{where}" for each, where in frames)

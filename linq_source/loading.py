@@ -23,7 +23,7 @@ from dlt.pipeline.helpers import retry_schema_update
 from linq_source import settings
 from linq_source.analytics.views import create_views
 from linq_source.comments import comment
-from linq_source.destination_errors import first_line, unusable
+from linq_source.destination_errors import first_line, unusable, without_texts
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
 from linq_source.files import files_of
 from linq_source.shards import Shard
@@ -71,6 +71,7 @@ def load(
     """
     if target.shard:
         target = apart(target, target.shard.name)
+    failure: LinqError | None = None
     try:
         pipeline = dlt.pipeline(
             target.pipeline_name,
@@ -85,8 +86,12 @@ def load(
             target.after_commit()
         if work.needs_views:
             work.summary.skipped += _make_views(pipeline)
-    except Exception as error:
-        raise plain(error, folder, target.destination.destination_name) from error
+    except Exception as error:  # noqa: BLE001  # whatever a driver raises
+        failure = plain(error, folder, target.destination.destination_name)
+        logger.debug("The load failed: %s", without_texts(_causes(error)))
+    if failure:
+        # Not in the handler: a traceback that shows what was handled shows what a driver said, and it quotes rows.
+        raise failure
 
 
 def _make_views(pipeline: dlt.Pipeline) -> list[str]:
@@ -159,9 +164,7 @@ def plain(error: BaseException, folder: Path, name: str = "") -> LinqError:
 
     `name` is the destination's, and `folder` the one that dlt works in.
     """
-    chain = [error]
-    while (deeper := chain[-1].__cause__ or chain[-1].__context__) and deeper not in chain:
-        chain.append(deeper)
+    chain = _causes(error)
     for each in chain:
         if isinstance(each, LinqError):
             return each
@@ -192,6 +195,14 @@ def plain(error: BaseException, folder: Path, name: str = "") -> LinqError:
     )
 
 
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and what lies behind it, the first cause last."""
+    chain = [error]
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) and deeper not in chain:
+        chain.append(deeper)
+    return chain
+
+
 def _setting(error: ConfigFieldMissingException, field: str) -> str:
     """Return the variable that sets a field which dlt looked for, like DESTINATION__POSTGRES__CREDENTIALS."""
     found = re.search(rf", (DESTINATION__\w+?__{field.upper()})(?:__|\))", str(error))
@@ -200,12 +211,16 @@ def _setting(error: ConfigFieldMissingException, field: str) -> str:
 
 @contextmanager
 def quiet_dlt() -> Iterator[None]:
-    """Keep out of dlt's log what comes back to us as an error as well, and is then said in a sentence."""
+    """Keep out of dlt's log what comes back to us as an error as well, and is then said in a sentence.
+
+    At any level: it quotes rows, and statements with rows in them.
+    """
     dlt_logger = logging.getLogger("dlt")
 
     def is_wanted(record: logging.LogRecord) -> bool:
-        is_told = record.exc_info is not None or record.module == "load" or "native writer" in record.msg
-        return not is_told or dlt_logger.level <= logging.INFO
+        if "native writer" in str(record.msg):
+            return dlt_logger.level <= logging.INFO
+        return record.exc_info is None and (record.module != "load" or record.levelno < logging.WARNING)
 
     dlt_logger.addFilter(is_wanted)
     try:

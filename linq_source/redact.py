@@ -78,7 +78,11 @@ def normal(identifier: str) -> str:
 
     Ten digits without a + are taken for a number of the United States, as Linq does.
     """
-    text = unicodedata.normalize("NFKC", identifier).strip()
+    text = unicodedata.normalize("NFKC", identifier)
+    if not text.isascii():
+        # Marks of direction and such, which no screen shows, and the digits of other scripts.
+        text = "".join(str(unicodedata.decimal(sign, sign)) for sign in text if unicodedata.category(sign) != "Cf")
+    text = text.strip()
     text = text[match.end() :] if (match := _SCHEME.match(text)) else text
     digits = re.sub(r"[^0-9]", "", text)
     if "@" in text or not digits or any(sign.isalpha() for sign in text):

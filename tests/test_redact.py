@@ -23,7 +23,9 @@ def redactor(*what: str) -> Redactor:
 @pytest.mark.parametrize(
     "spelling",
     [THEIRS, "12125550199", "2125550199", "(212) 555-0199", "+1 212 555 0199", "0012125550199", " +1-212-555-0199 ",
-     "tel:+12125550199", "TEL:+12125550199", "sms:212-555-0199", "Sms:2125550199", "\uff0b\uff11 212 555 0199"],
+     "tel:+12125550199", "TEL:+12125550199", "sms:212-555-0199", "Sms:2125550199", "\uff0b\uff11 212 555 0199",
+     "+\u0661\u0662\u0661\u0662 \u06f5\u06f5\u06f5 \u0966\u0967\u096f\u096f",  # digits of Arabic, Persian and Hindi
+     "\u202atel:+12125550199\u202c", "\ufeff+1212555\u200b0199"],  # marks that no screen shows
 )  # fmt: skip
 def test_every_spelling_of_a_number_has_one_pseudonym(spelling: str) -> None:
     assert normal(spelling) == THEIRS
@@ -33,6 +35,7 @@ def test_every_spelling_of_a_number_has_one_pseudonym(spelling: str) -> None:
 
 @pytest.mark.parametrize(("given", "kept"), [
     ("Some.One@Example.com", "some.one@example.com"), ("mailto:a@b.c", "a@b.c"), ("MailTo:A@b.c", "a@b.c"),
+    ("a\u00ad@b.c\u200b", "a@b.c"), ("\u202a<a@b.c>\u202c", "<a@b.c>"),
     ("+44 20 7946 0018", "+442079460018"),
     ("80123", "+80123"), ("LINQ", "linq"), ("ext. 12 of 555", "ext. 12 of 555"),
 ])  # fmt: skip
