@@ -21,6 +21,9 @@ _LARGEST_LOG_BYTES = 32_000_000
 _HEADER_BYTES = 3 * 4096
 """A DuckDB file begins with three headers; what is shorter holds nothing."""
 
+_REFUSED = re.compile("Permission denied|[Rr]ead-only")
+"""How DuckDB says what a repeat meets again."""
+
 
 @contextmanager
 def held_database(
@@ -28,9 +31,10 @@ def held_database(
 ) -> Iterator[None]:
     """Keep the file open for writing, so that no other program takes it between two commits of a run.
 
-    Raises ConfigurationError where the path can name no database, DestinationError where it cannot be opened; waits
-    a while for one that is in use. While one connection is open, others of this process share its database: dlt opens
-    some five in a sync, which took a sixth of its time. What a killed process has spilled beside the file is removed.
+    Raises ConfigurationError where the path can name no database or may not be opened, DestinationError where it
+    cannot be opened for another reason; waits a while for one that is in use. While one connection is open, others of
+    this process share its database: dlt opens some five in a sync, which took a sixth of its time. What a killed
+    process has spilled beside the file is removed.
     """
     check_place(path)
     spilled = _spilled(path)  # before it is opened: what comes later is our own
@@ -72,7 +76,8 @@ def opened_for_reading(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database for reading only; waits a while for one that is being written.
 
-    Raises ConfigurationError where there is none or it is no database, DestinationError where it cannot be read.
+    Raises ConfigurationError where there is none, it is no database or may not be read, DestinationError where it
+    cannot be read for another reason.
     """
     if not path.is_file():
         raise ConfigurationError(f"There is no database {path}: name one with --database, or run a sync first.")
@@ -93,7 +98,8 @@ def _opened(
         except (duckdb.Error, OSError) as error:
             problem = _sentence(path, str(error), "read" if read_only else "written")
             if not _is_in_use(str(error)) or waited >= patience_seconds:
-                raise DestinationError(problem) from None
+                is_refused = _REFUSED.search(str(error))
+                raise (ConfigurationError if is_refused else DestinationError)(problem) from None
         sleep(0.5)
         waited += 0.5
 
@@ -149,12 +155,15 @@ def _is_in_use(problem: str) -> bool:
 def _sentence(path: Path, problem: str, done: str) -> str:
     """Say what keeps a file from being `done`, read or written."""
     if _is_in_use(problem) and done == "read":
-        return f"The database {path} is being written by another program: try again when it is done."
+        return (
+            f"The database {path} is being written by another program: try again when it is done, or close it there "
+            "(a notebook, a DuckDB shell)."
+        )
     if _is_in_use(problem):
         return f"The database {path} is open in another program: close it there (a notebook, a DuckDB shell) first."
     if "No space left" in problem:
         return f"The database {path} cannot be written: the disk is full."
-    if re.search(r"Permission denied|Read-only|read-only|Cannot open file", problem):
+    if _REFUSED.search(problem) or "Cannot open file" in problem:
         return f"The database {path} cannot be {done}: check the permissions of the file and its folder."
     return f"The database {path} cannot be opened: {problem.splitlines()[0][:200].rstrip('.')}."
 

@@ -38,7 +38,12 @@ def prepare(database: Path, world: World, *, is_default: bool) -> None:
     if not database.exists():
         return
     if is_default:
-        database.unlink()
+        try:
+            database.unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{database} of an earlier demo cannot be removed ({error.strerror}): name a new --database."
+            ) from None
         return
     ours = {number.phone_number for number in world.listed_numbers()}
     try:

@@ -182,7 +182,7 @@ def lock(target: Target) -> Finding:
     except LockedError:
         return Finding("lock", True, "A run is at work: what follows may change under our eyes.")
     except LinqError as error:
-        return Finding("lock", False, str(error), "Name another place, or let this user write there.")
+        return Finding("lock", False, str(error), "Set it right, then run the doctor again.")
 
 
 def _destination(target: Target, look: Callable[[Memory], Iterator[Finding]]) -> Iterator[Finding]:

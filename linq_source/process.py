@@ -14,13 +14,15 @@ from types import FrameType
 from filelock import FileLock, Timeout
 
 from linq_source.errors import ConfigurationError, DestinationError, LockedError
+from linq_source.paths import is_refused
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a destination; raises LockedError when another run holds it.
 
-    Raises ConfigurationError where its folder does not exist, DestinationError where the lock file cannot be written.
+    Raises ConfigurationError where its folder does not exist or the lock file may not be written, DestinationError
+    where it cannot be for another reason.
     """
     if not path.parent.is_dir():  # filelock would create it
         raise ConfigurationError(f"The folder {path.parent} does not exist: create it, or name another place.")
@@ -32,7 +34,10 @@ def locked(path: Path) -> Iterator[None]:
             f"Another run is at work on the same destination: it holds {path}. Try again when it has ended."
         ) from None
     except OSError as error:
-        raise DestinationError(f"The lock file {path} cannot be written: {error.strerror}.") from None
+        sentence = f"The lock file {path} cannot be written ({error.strerror})"
+        if is_refused(error):
+            raise ConfigurationError(f"{sentence}: name another place, or let this user write there.") from None
+        raise DestinationError(f"{sentence}.") from None
     try:
         yield
     finally:

@@ -50,7 +50,10 @@ def warehouse_target(
         destination: Any = Destination.from_reference(name)
         strategy = strategy_of(destination, table_format)
     except (UnknownDestinationModule, ValueError):
-        raise ConfigurationError(f"--destination {name}: dlt knows no such destination. Try postgres.") from None
+        raise ConfigurationError(
+            f"--destination {name}: dlt knows no such destination. It has postgres, snowflake, bigquery, sqlalchemy "
+            "(SQLite), filesystem (Parquet files, also on S3), ..."
+        ) from None
     except (MissingDependencyException, ImportError):
         raise ConfigurationError(
             f"--destination {name}: what reaches it is not installed: pip install 'dlt[{name}]' beside linq-source."

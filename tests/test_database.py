@@ -7,14 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from linq_source import database as database_module
-from linq_source.database import held_database, write_anew
-from linq_source.errors import DestinationError
+from linq_source.database import held_database, opened_for_reading, write_anew
+from linq_source.errors import ConfigurationError, DestinationError
 from linq_source.simulator import Simulator
 from tests.support import Warehouse, assert_mirrors, small_world
 
@@ -137,6 +138,18 @@ def test_what_another_program_spills_is_left_to_it(database: Path, spilling: sub
         pass
     assert spilling.poll() is None
     assert spilled(database)
+
+
+@pytest.mark.parametrize("hold", [held_database, opened_for_reading])
+def test_a_file_that_this_user_may_not_open_is_for_them_to_change(
+    database: Path, monkeypatch: pytest.MonkeyPatch, hold: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise duckdb.IOException(f'IO Error: Cannot open file "{database}": Permission denied')
+
+    monkeypatch.setattr("duckdb.connect", connect)
+    with pytest.raises(ConfigurationError, match="check the permissions"), hold(database):
+        pass
 
 
 @pytest.mark.parametrize(("largest_bytes", "is_long"), [(1_000, False), (32_000_000, True)])

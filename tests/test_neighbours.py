@@ -192,9 +192,12 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_changed(
     else:  # whom permissions do not stop
         mount("kept", "--bind", str(warehouse.path.parent))
         mount("kept", "-o", "remount,bind,ro")
-    sentence = one_sentence(warehouse.command(linq), 1)
+    sentence = one_sentence(warehouse.command(linq), 2)
     why = "Permission denied" if os.geteuid() else "Read-only file system"
-    assert sentence == f"The lock file {warehouse.path}.lock cannot be written: {why}."
+    assert sentence == (
+        f"The lock file {warehouse.path}.lock cannot be written ({why}): "
+        "name another place, or let this user write there."
+    )
     assert warehouse.everything() == before
     if os.geteuid():
         warehouse.path.with_name("linq.duckdb.lock").chmod(0o644)

@@ -112,6 +112,8 @@ def test_a_folder_that_cannot_be_written_is_for_the_user_to_change(
 
     with pytest.raises(ConfigurationError, match="--output"):
         _write(Path("/proc/report.html"), "")
+    with pytest.raises(ConfigurationError, match="/proc/version of an earlier demo cannot be removed"):
+        demo.prepare(Path("/proc/version"), World.empty(), is_default=True)
     (tmp_path / "file").touch()
     finished = run_pipeline(*RECEIVER, "--directory", str(tmp_path / "file" / "events"), linq=serve(World.empty()))
     assert finished.returncode == 2

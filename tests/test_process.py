@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from linq_source.errors import DestinationError
+from linq_source.errors import ConfigurationError
 from linq_source.process import fresh_folder, locked
 
 
@@ -13,7 +13,7 @@ def test_a_link_that_lies_where_the_lock_is_to_be_is_not_followed(tmp_path: Path
     other.write_text("of another program")
     lock = tmp_path / "linq.lock"
     lock.symlink_to(other)
-    with pytest.raises(DestinationError, match="cannot be written"), locked(lock):
+    with pytest.raises(ConfigurationError, match="cannot be written"), locked(lock):
         pass
     assert other.read_text() == "of another program"
 
