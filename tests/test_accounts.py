@@ -72,7 +72,12 @@ def test_an_account_whose_every_number_was_replaced_is_synced_when_it_is_said_to
     linq = serve(world)
     warehouse.sync(linq)
     renumbered(world)
+    for contact_id in list(world.contacts):
+        world.delete_contact(contact_id)
     refusal(warehouse, linq)
+    linq.faults = [Fault(path="/contacts$", kind="status", status=403)]
+    refusal(warehouse, linq)
+    linq.faults = []
     assert warehouse.sync(linq, allow_mass_delete=True).exit_code == 0
     assert_mirrors(warehouse, world)
     assert warehouse.sync(linq).exit_code == 0, "from then on they are the account's numbers"
@@ -133,6 +138,8 @@ def test_the_same_ids_with_other_numbers_and_none_of_the_chats_are_another_accou
     other = World.make(seed=6, phone_numbers=2, chats=12, messages=60, contacts=12, end=OLD)
     for chat_id in {row["id"] for row in world.listed()["chats"]} & other.chats.keys():
         other.remove_chat(chat_id)
+    for contact_id in world.contacts.keys() & other.contacts.keys():
+        other.delete_contact(contact_id)
     refusal(warehouse, serve(other))
 
 
@@ -156,3 +163,47 @@ def test_lists_of_chats_that_were_not_proven_refuse_nothing(serve: Serve, wareho
     again = serve(tiny_world(id_offset=ELSEWHERE))
     again.faults = [Fault(path="/chats$", kind="status", status=403, occurrence=1)]
     assert warehouse.sync(again).exit_code == 3
+
+
+def test_a_number_that_was_given_up_before_and_is_now_the_only_one_is_known(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = tiny_world()
+    linq = serve(world)
+    warehouse.sync(linq)
+    one, other = (number.phone_number for number in world.listed_numbers())
+    world.release_number(other)
+    assert warehouse.sync(linq).exit_code == 0
+    world.release_number(one)
+    world.restore_number(other)
+    result = warehouse.sync(linq)
+    assert (result.exit_code, result.summary.failure) == (3, None)
+    assert [sentence.split(":")[0] for sentence in result.summary.skipped] == ["phone_numbers"]
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+
+
+def test_an_account_whose_every_number_was_replaced_is_known_by_its_contacts(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = tiny_world(phone_numbers=1)
+    linq = serve(world)
+    warehouse.sync(linq)
+    renumbered(world)
+    for contact_id in list(world.contacts)[1:]:
+        world.delete_contact(contact_id)
+    result = warehouse.sync(linq)
+    assert (result.exit_code, result.summary.failure) == (3, None)
+    assert [sentence.split(":")[0] for sentence in result.summary.skipped] == ["phone_numbers"]
+    assert warehouse.sync(linq).exit_code == 0, "from then on it is the account's number"
+    assert_mirrors(warehouse, world)
+
+
+def test_a_token_of_another_account_that_once_was_stored_on_purpose_is_refused_later(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    one, other = serve(tiny_world()), serve(tiny_world(seed=6, id_offset=ELSEWHERE))
+    warehouse.sync(one)
+    assert warehouse.sync(other, allow_mass_delete=True).exit_code == 0
+    refusal(warehouse, one)
+    assert warehouse.sync(other).exit_code == 0
