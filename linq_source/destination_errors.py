@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlt.common.configuration.exceptions import InvalidNativeValue
+from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from linq_source.errors import ConfigurationError, DestinationError, LinqError
@@ -16,16 +17,12 @@ def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqErr
 
     `folder` is dlt's own, in which nothing is a setting's fault.
     """
-    setting = f"DESTINATION__{name.upper()}__" + ("BUCKET_URL" if name == "filesystem" else "CREDENTIALS")
-    cause = chain[-1]
-    scheme = "postgresql" if name == "postgres" else name
-    if any(isinstance(each, InvalidNativeValue) for each in chain):
-        return ConfigurationError(
-            f"{setting} cannot be read. Write it as a URL, like {scheme}://user:password@host/database, or set its "
-            f"parts one by one, as in {setting}__HOST."
-        )
+    section = f"DESTINATION__{name.upper()}__"
+    setting, cause = f"{section}CREDENTIALS", chain[-1]
+    if found := next((each for each in chain if isinstance(each, InvalidNativeValue)), None):
+        return ConfigurationError(f"{setting} cannot be read. {_advice(found, name, setting)}")
     if name == "filesystem":
-        return _unusable_folder(cause, setting, folder)
+        return _unusable_folder(cause, f"{section}BUCKET_URL", folder)
     is_first = any(isinstance(each, PipelineStepFailed) and each.step == "sync" for each in chain)
     if is_first and (type(cause).__name__ == "OperationalError" or isinstance(cause, OSError)):
         return DestinationError(
@@ -33,6 +30,16 @@ def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqErr
             "names its host, port, user and password; then run the command again."
         )
     return None
+
+
+def _advice(error: InvalidNativeValue, name: str, setting: str) -> str:
+    if not issubclass(error.spec, ConnectionStringCredentials):
+        return "Set its parts one by one, as docs/warehouses.md shows."
+    scheme = "postgresql" if name == "postgres" else name
+    return (
+        f"Write it as a URL, like {scheme}://user:password@host/database, or set its parts one by one, as in "
+        f"{setting}__HOST."
+    )
 
 
 def _unusable_folder(cause: BaseException, setting: str, folder: Path) -> LinqError | None:

@@ -212,7 +212,7 @@ def _destination(target: Target, look: Callable[[Memory], Iterator[Finding]]) ->
             yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")
             return
         except Exception as error:  # noqa: BLE001  # whatever a driver raises is a finding
-            found = plain(error, target.lock_path, target.destination.destination_name)
+            found = plain(error, Path(folder), target.destination.destination_name)
             sentence = str(found).split(" What was committed")[0]
             advice = (
                 "Then run the doctor again."
