@@ -20,6 +20,10 @@ _MAX_EXCERPT = 2000
 """Characters of an error's text that are looked at."""
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+"""What OpenSSL calls it, by its version, when the first bytes that come are none of TLS."""
+
+
 class Action(Enum):
     """What to do about a status."""
 
@@ -53,10 +57,11 @@ def action_for(status: int) -> tuple[Action, type[ApiError]]:
 def describe(error: Exception) -> str:
     """Return what kind of failure kept an answer from arriving."""
     # httpx's own texts may hold the URL, and with it a phone number: only the kind is safe to show.
-    if _is_caused_by(error, ssl.SSLCertVerificationError):
-        return "its certificate is not trusted (is base_url right, and no proxy in between?)"
-    if _is_caused_by(error, ssl.SSLError):
-        return "no TLS at that port (is base_url right? What begins with https:// must speak it)"
+    if isinstance(error, httpx.ConnectError) and (tls := _tls_cause(error)):
+        if isinstance(tls, ssl.SSLCertVerificationError):
+            return "its certificate is not trusted (is base_url right, and no proxy in between?)"
+        if any(sign in str(tls) for sign in _NO_TLS):
+            return "no TLS at that port (is base_url right? What begins with https:// must speak it)"
     kinds: list[tuple[type[Exception], str]] = [
         (httpx.ConnectTimeout, "no connection in time"),
         (httpx.ConnectError, "no connection (is base_url right, and the network up?)"),
@@ -68,12 +73,13 @@ def describe(error: Exception) -> str:
     return next((text for kind, text in kinds if isinstance(error, kind)), type(error).__name__)
 
 
-def _is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
+def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
+    """Return the TLS error that ended a connection. One that only asks for more to read or write has ended none."""
     while error is not None:
-        if isinstance(error, kind):
-            return True
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def status_in_body(decoded: Any) -> int | None:

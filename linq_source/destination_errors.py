@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dlt.common.configuration.exceptions import InvalidNativeValue
+from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from linq_source import settings
@@ -32,23 +33,30 @@ def unusable(chain: Sequence[BaseException], name: str, folder: Path) -> LinqErr
 
     `folder` is dlt's own, in which nothing is a setting's fault.
     """
-    setting = f"DESTINATION__{name.upper()}__" + ("BUCKET_URL" if name == "filesystem" else "CREDENTIALS")
-    cause = chain[-1]
-    scheme = "postgresql" if name == "postgres" else name
+    section = f"DESTINATION__{name.upper()}__"
+    setting, cause = f"{section}CREDENTIALS", chain[-1]
     is_first = any(isinstance(each, PipelineStepFailed) and each.step == "sync" for each in chain)
-    if any(isinstance(each, InvalidNativeValue) for each in chain) or (is_first and "invalid dsn" in str(cause)):
-        return ConfigurationError(
-            f"{setting} cannot be read. Write it as a URL, like {scheme}://user:password@host/database, or set its "
-            f"parts one by one, as in {setting}__HOST."
-        )
+    found = next((each for each in chain if isinstance(each, InvalidNativeValue)), None)
+    if found or (is_first and "invalid dsn" in str(cause)):
+        return ConfigurationError(f"{setting} cannot be read. {_advice(found, name, setting)}")
     if name == "filesystem":
-        return _unusable_folder(cause, setting, folder)
+        return _unusable_folder(cause, f"{section}BUCKET_URL", folder)
     if is_first and (type(cause).__name__ == "OperationalError" or isinstance(cause, OSError)):
         return DestinationError(
             f"The destination {name} cannot be reached: {_of_connecting(cause)}. See that it is up, and that "
             f"{setting} names its host, port, user and password; then run the command again."
         )
     return None
+
+
+def _advice(error: InvalidNativeValue | None, name: str, setting: str) -> str:
+    if error and not issubclass(error.spec, ConnectionStringCredentials):
+        return "Set its parts one by one, as docs/warehouses.md shows."
+    scheme = "postgresql" if name == "postgres" else name
+    return (
+        f"Write it as a URL, like {scheme}://user:password@host/database, or set its parts one by one, as in "
+        f"{setting}__HOST."
+    )
 
 
 def _unusable_folder(cause: BaseException, setting: str, folder: Path) -> LinqError | None:

@@ -18,6 +18,7 @@ from linq_source.accounts import (
     ADVICE,
     CHATS_PROOF,
     Kinship,
+    are_known_contacts,
     are_others_chats,
     kinship,
     number_ids,
@@ -25,7 +26,7 @@ from linq_source.accounts import (
 )
 from linq_source.changes import live
 from linq_source.client import LinqClient
-from linq_source.errors import LinqError, LockedError, UsageError
+from linq_source.errors import ForbiddenError, LinqError, LockedError, UsageError
 from linq_source.loading import Target, plain
 from linq_source.memory import Memory
 from linq_source.pages import Listed
@@ -143,7 +144,7 @@ def _belonging(memory: Memory, make_client: Callable[[], LinqClient], numbers: L
     if found is Kinship.DOUBTFUL:
         lists = asyncio.run(_chats(make_client, numbers))
         found, proof = Kinship.OTHER if lists and are_others_chats(memory, lists) else Kinship.SAME, CHATS_PROOF
-    if found is Kinship.OTHER:
+    if found is Kinship.OTHER and not asyncio.run(_has_known_contact(memory, make_client)):
         yield Finding("account", False, f"The tables hold another account than the token reads: {proof}.", ADVICE)
 
 
@@ -156,6 +157,17 @@ async def _chats(make_client: Callable[[], LinqClient], numbers: Listed) -> dict
         return {}
     is_proven = all(each.is_clean for each in lists.values())
     return {number: each.rows for number, each in lists.items()} if is_proven else {}
+
+
+async def _has_known_contact(memory: Memory, make_client: Callable[[], LinqClient]) -> bool:
+    """Return whether a stored contact is listed; also where that cannot be told, since no sync is refused then."""
+    try:
+        async with make_client() as client:
+            return are_known_contacts(memory, await listing.contacts(client))
+    except ForbiddenError:
+        return False
+    except LinqError:
+        return True
 
 
 def _subscriptions(rows: list[dict[str, Any]]) -> Finding:
@@ -200,7 +212,7 @@ def _destination(target: Target, look: Callable[[Memory], Iterator[Finding]]) ->
             yield Finding("destination", False, str(error), "Set it right, then run the doctor again.")
             return
         except Exception as error:  # noqa: BLE001  # whatever a driver raises is a finding
-            found = plain(error, target.lock_path, target.destination.destination_name)
+            found = plain(error, Path(folder), target.destination.destination_name)
             sentence = str(found).split(" What was committed")[0]
             advice = (
                 "Then run the doctor again."

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from linq_source import listing, settings
-from linq_source.accounts import CHATS_PROOF, Kinship, are_others_chats, kinship, number_ids, numbers_proof, refusal
+from linq_source.accounts import CHATS_PROOF, Kinship, are_others_chats, kinship, number_ids, numbers_proof, refuse
 from linq_source.changes import changed_rows, integers, live, missing_rows, with_value
 from linq_source.client import LinqClient
 from linq_source.context import Context
@@ -96,7 +96,7 @@ def read_phone_numbers(context: Context) -> Listed:
     if not context.options.allows_mass_delete:
         found = kinship(stored, listed)
         if found is Kinship.OTHER:
-            raise refusal(numbers_proof(live(stored).num_rows))
+            refuse(context, numbers_proof(live(stored).num_rows))
         context.is_doubtful = found is Kinship.DOUBTFUL
     context.our_numbers = _texts(stored, "phone_number") | set(number_ids(listed))
     return listed
@@ -149,7 +149,7 @@ class ChatLists:
         if all(listed.is_clean for listed in lists.values()):
             rows = {number: listed.rows for number, listed in lists.items()}
             if are_others_chats(self._context.memory, rows, is_restricted=self._is_restricted):
-                raise refusal(CHATS_PROOF)
+                refuse(self._context, CHATS_PROOF)
 
     def batches(self) -> Generator[Batch, None, list[Listing]]:
         """Yield what changed in the three tables; return what was listed of each chat."""

@@ -68,18 +68,21 @@ def test_it_is_refused_when_some_numbers_alone_are_synced_or_all_is_redacted(
 def test_an_account_whose_every_number_was_replaced_is_synced_when_it_is_said_to_be_meant(
     serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = tiny_world()
+    world = tiny_world(contacts=0)
     linq = serve(world)
     warehouse.sync(linq)
     renumbered(world)
     refusal(warehouse, linq)
+    linq.faults = [Fault(path="/contacts$", kind="status", status=403)]
+    refusal(warehouse, linq)
+    linq.faults = []
     assert warehouse.sync(linq, allow_mass_delete=True).exit_code == 0
     assert_mirrors(warehouse, world)
     assert warehouse.sync(linq).exit_code == 0, "from then on they are the account's numbers"
 
 
 def test_a_single_wrong_answer_refuses_nothing(serve: Serve, warehouse: Warehouse) -> None:
-    world = tiny_world()
+    world = tiny_world(contacts=0)
     linq = serve(world)
     warehouse.sync(linq)
     wrong = {"id": 9, "phone_number": "+12025550109"}
@@ -93,7 +96,7 @@ def test_a_single_wrong_answer_refuses_nothing(serve: Serve, warehouse: Warehous
 def test_a_list_of_numbers_that_cannot_be_read_to_its_end_proves_nothing(
     broken: object, serve: Serve, warehouse: Warehouse
 ) -> None:
-    linq = serve(tiny_world())
+    linq = serve(tiny_world(contacts=0))
     warehouse.sync(linq)
     other = {"id": 8, "phone_number": "+12025550108"}
     linq.faults = [
@@ -104,7 +107,7 @@ def test_a_list_of_numbers_that_cannot_be_read_to_its_end_proves_nothing(
 
 
 def test_some_numbers_that_are_still_listed_are_enough(serve: Serve, warehouse: Warehouse) -> None:
-    world = tiny_world(phone_numbers=3)
+    world = tiny_world(phone_numbers=3, contacts=0)
     linq = serve(world)
     warehouse.sync(linq)
     for number in world.listed_numbers()[1:]:
@@ -133,13 +136,15 @@ def test_the_same_ids_with_other_numbers_and_none_of_the_chats_are_another_accou
     other = World.make(seed=6, phone_numbers=2, chats=12, messages=60, contacts=12, end=OLD)
     for chat_id in {row["id"] for row in world.listed()["chats"]} & other.chats.keys():
         other.remove_chat(chat_id)
+    for contact_id in world.contacts.keys() & other.contacts.keys():
+        other.delete_contact(contact_id)
     refusal(warehouse, serve(other))
 
 
 def test_numbers_that_came_back_with_other_ids_are_no_other_accounts_while_a_chat_is_listed(
     serve: Serve, warehouse: Warehouse
 ) -> None:
-    world = small_world()
+    world = small_world(contacts=0)
     linq = serve(world)
     warehouse.sync(linq)
     for number in world.listed_numbers():
@@ -156,3 +161,47 @@ def test_lists_of_chats_that_were_not_proven_refuse_nothing(serve: Serve, wareho
     again = serve(tiny_world(id_offset=ELSEWHERE))
     again.faults = [Fault(path="/chats$", kind="status", status=403, occurrence=1)]
     assert warehouse.sync(again).exit_code == 3
+
+
+def test_a_number_that_was_given_up_before_and_is_now_the_only_one_is_known(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = tiny_world()
+    linq = serve(world)
+    warehouse.sync(linq)
+    one, other = (number.phone_number for number in world.listed_numbers())
+    world.release_number(other)
+    assert warehouse.sync(linq).exit_code == 0
+    world.release_number(one)
+    world.restore_number(other)
+    result = warehouse.sync(linq)
+    assert (result.exit_code, result.summary.failure) == (3, None)
+    assert [sentence.split(":")[0] for sentence in result.summary.skipped] == ["phone_numbers"]
+    assert warehouse.sync(linq).exit_code == 0
+    assert_mirrors(warehouse, world)
+
+
+def test_an_account_whose_every_number_was_replaced_is_known_by_its_contacts(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    world = tiny_world(phone_numbers=1)
+    linq = serve(world)
+    warehouse.sync(linq)
+    renumbered(world)
+    for contact_id in list(world.contacts)[1:]:
+        world.delete_contact(contact_id)
+    result = warehouse.sync(linq)
+    assert (result.exit_code, result.summary.failure) == (3, None)
+    assert [sentence.split(":")[0] for sentence in result.summary.skipped] == ["phone_numbers"]
+    assert warehouse.sync(linq).exit_code == 0, "from then on it is the account's number"
+    assert_mirrors(warehouse, world)
+
+
+def test_a_token_of_another_account_that_once_was_stored_on_purpose_is_refused_later(
+    serve: Serve, warehouse: Warehouse
+) -> None:
+    one, other = serve(tiny_world()), serve(tiny_world(seed=6, id_offset=ELSEWHERE))
+    warehouse.sync(one)
+    assert warehouse.sync(other, allow_mass_delete=True).exit_code == 0
+    refusal(warehouse, one)
+    assert warehouse.sync(other).exit_code == 0

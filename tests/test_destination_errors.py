@@ -16,11 +16,11 @@ from tests.support import Finished, Warehouse, run_pipeline, tiny_world
 Serve = Callable[..., Simulator]
 
 
-def refused(destination: str, setting: str, value: str, linq: Simulator, code: int) -> str:
+def refused(destination: str, setting: str, value: str, linq: Simulator, code: int, **others: str) -> str:
     """What the command says of a setting of its destination."""
     name = f"DESTINATION__{destination.upper()}__{setting}"
     options = ("--destination", destination)
-    finished: Finished = run_pipeline("linq_to_warehouse.py", *options, linq=linq, **{name: value})
+    finished: Finished = run_pipeline("linq_to_warehouse.py", *options, linq=linq, **others, **{name: value})
     assert (finished.returncode, finished.stdout, finished.stderr.count("\n")) == (code, "", 1), finished.stderr
     assert name in finished.stderr
     assert "secret-password" not in finished.stderr
@@ -38,6 +38,15 @@ def test_a_server_that_is_not_up_is_told_with_its_setting(serve: Serve) -> None:
 def test_credentials_that_are_no_url_are_a_setting_to_change(serve: Serve) -> None:
     pytest.importorskip("psycopg2")
     assert "like postgresql://" in refused("postgres", "CREDENTIALS", "secret-password", serve(tiny_world()), 2)
+
+
+@pytest.mark.parametrize("destination", ["bigquery", "filesystem"])
+def test_credentials_that_are_never_a_url_are_not_said_to_be_one(destination: str, serve: Serve) -> None:
+    bucket = {"DESTINATION__FILESYSTEM__BUCKET_URL": "s3://bucket/prefix"}
+    said = refused(destination, "CREDENTIALS", "secret-password", serve(tiny_world()), 2, **bucket)
+    assert "docs/warehouses.md" in said
+    assert "://" not in said
+    assert "HOST" not in said
 
 
 def test_a_folder_that_cannot_be_written_is_a_setting_to_change(serve: Serve, tmp_path: Path) -> None:

@@ -117,6 +117,17 @@ def test_the_tables_of_another_account_are_told_of_and_nothing_is_changed(
     assert warehouse.everything() == before
 
 
+def test_an_account_that_is_known_by_its_contacts_alone_is_no_other(known: Known, examined: Any) -> None:
+    world, linq = known()
+    for number in world.listed_numbers():
+        world.release_number(number.phone_number)
+        world.add_number(f"+1202555{number.id:04}")
+    assert "account" not in examined(linq)[1]
+    for contact_id in list(world.contacts):
+        world.delete_contact(contact_id)
+    assert "account" in to_do(examined(linq)[1])
+
+
 def test_tables_of_a_sync_that_failed_are_not_called_well(serve: Serve, warehouse: Warehouse, examined: Any) -> None:
     linq = serve(small_world())
     assert warehouse.sync(linq, integration_token="wrong").exit_code == 2

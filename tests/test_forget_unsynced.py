@@ -222,6 +222,17 @@ def test_the_next_sync_leaves_out_the_chat_that_was_found_and_takes_the_group_wi
     assert kept.warehouse.query(f"select text from messages where chat_id = {group.id}") == [("dear canary",)]
 
 
+def test_events_of_a_chat_that_a_sync_knows_to_be_a_group_after_all_are_loaded_again(kept: Kept) -> None:
+    kept.put(journal=[TYPING])
+    kept.forget()
+    kept.warehouse.execute("create table chats as select 70 id, true is_group")
+    of_another = told("message.received", {"id": "6", "chat_id": "70", "from_phone": OTHER}, "of another")
+    of_them = told("message.received", {"id": "7", "chat_id": "70", "from_phone": THEM}, "of them")
+    kept.loaded.write([of_another, of_them])
+    load(kept.warehouse, kept.loaded)
+    assert kept.warehouse.query("select event_id from webhook_events where chat_id = 70") == [("of another",)]
+
+
 @pytest.mark.parametrize("is_dry", [True, False])
 def test_a_file_that_is_torn_is_named_and_hides_nothing_of_the_rest(kept: Kept, *, is_dry: bool) -> None:
     kept.put(journal=[TYPING], files=[SENT])

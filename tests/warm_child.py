@@ -7,6 +7,7 @@ answers: the id of the process that carries it out, and at the end its wait stat
 import array
 import gc
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -30,6 +31,7 @@ LOADED = (
 
 def main() -> None:
     """Fork for each connection until standard input ends."""
+    check_installed(sys.path[1:])
     for name in LOADED:
         if importlib.util.find_spec(name.partition(".")[0]):
             importlib.import_module(name)
@@ -51,6 +53,18 @@ def main() -> None:
                 listening.close()
                 supervise(connection)
             connection.close()
+
+
+def check_installed(path: list[str]) -> None:
+    """Raise RuntimeError where commands, for which `path` is looked through, would run another copy of the package.
+
+    As they do in an environment that was copied from elsewhere: one half of a command would come from here, the other
+    from wherever it was installed.
+    """
+    found = importlib.machinery.PathFinder.find_spec("linq_source", path)
+    wanted = Path(__file__).parent.parent / "linq_source" / "__init__.py"
+    if found is None or found.origin is None or not wanted.samefile(found.origin):
+        raise RuntimeError(f"linq_source is installed from {found and found.origin}, not from here: pip install -e .")
 
 
 def supervise(connection: socket.socket) -> NoReturn:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from linq_source.changes import texts
+from linq_source.changes import integers, texts
 from linq_source.event_tables import CALLS, EVENT_FILES, EVENT_TABLES, WEBHOOK_EVENTS
 from linq_source.forgotten import FORGOTTEN, Gate
 from linq_source.memory import Memory
 from linq_source.plan import check_redaction
 from linq_source.redact import PREFIX
 from linq_source.rows import Batch
+from linq_source.tables import CHATS
 from linq_source.webhook.event_files import UnusableFileError, open_files, read_events
 from linq_source.webhook.event_rows import (
     Shaped,
@@ -92,6 +93,9 @@ class EventLoader:
             if self._waiting:
                 check_redaction(memory.chat_syncs(), self._gate.label, is_meant=self._may_redact_otherwise)
                 self._gate.remember(memory.rows(FORGOTTEN).to_pylist())
+                if self._gate.forgotten:
+                    # What was taken for theirs by its events alone may have turned out to be a group.
+                    self._gate.forgotten.chats -= set(integers(memory.rows(CHATS, "is_group"), "id"))
                 missing = [table for table in EVENT_TABLES.values() if not memory.is_stored(table)]
                 self.needs_views = bool(missing) or not memory.has_current_views()
                 yield {table.name: table.schema.empty_table() for table in missing if table.name in selected}
