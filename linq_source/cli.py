@@ -4,6 +4,8 @@ import argparse
 import gc
 import json
 import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -158,7 +160,10 @@ def query_command(database: Path, query: str) -> str:
     """Return a line to paste that shows what a query finds, run by the interpreter that runs now."""
     python, here = Path(sys.executable), Path.cwd()
     shown = python.relative_to(here) if python.is_relative_to(here) else python
-    return f"""{shown} -c "import duckdb; db = duckdb.connect('{database}'); print(db.sql('{query}'))\""""
+    code = f"import duckdb; db = duckdb.connect({str(database)!r}); print(db.sql({query!r}))"
+    # Within double quotes a shell still reads these; what has none of them is easier to read so.
+    quoted = shlex.quote(code) if re.search(r'["$`\\!]', code) else f'"{code}"'
+    return f"{shlex.quote(str(shown))} -c {quoted}"
 
 
 def _number(text: str, kind: type[int] | type[float]) -> Any:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from linq_source import demo, settings
+from linq_source.cli import query_command
 from linq_source.simulator import Simulator
 from tests.support import ROOT, TOKEN, Finished, Warehouse, assert_mirrors, run_pipeline, small_world
 
@@ -30,6 +32,20 @@ def assert_one_sentence(finished: Finished, code: int) -> str:
     assert len(lines) == 1, finished.stderr
     assert lines[0].endswith(".")
     return lines[0]
+
+
+@pytest.mark.parametrize("name", ["linq.duckdb", "it's.duckdb", 'a "b" $(touch made).duckdb', "`touch made`.duckdb"])
+def test_the_line_to_paste_reads_the_database_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = tmp_path / name
+    with duckdb.connect(str(database)) as made:
+        made.execute("create table found as select 42 as answer")
+    line = query_command(database, "from found")
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "42" in done.stdout, done.stderr
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_sync_says_what_it_did_and_nothing_on_standard_error(serve: Serve, warehouse: Warehouse) -> None:
