@@ -205,9 +205,9 @@ def write_anew(database: Path) -> None:
     """
     database = database.resolve()  # a link would be replaced, and the file behind it stay as it was
     fresh = database.with_name(f".{database.name}.forget")
-    for left in (fresh, fresh.with_name(fresh.name + ".wal")):
-        left.unlink(missing_ok=True)
     try:
+        for left in (fresh, fresh.with_name(fresh.name + ".wal")):
+            left.unlink(missing_ok=True)
         # Else it spills into the current folder, where the next run would not look.
         spill = str(_spill_folder(database))
         with _private_files(), duckdb.connect(":memory:", config={"temp_directory": spill}) as connection:
@@ -215,16 +215,17 @@ def write_anew(database: Path) -> None:
             connection.execute("copy from database old to new; detach new; detach old")
         if database.with_name(database.name + ".wal").exists():
             raise duckdb.IOException("another program has it open")
-    except duckdb.Error as error:
-        fresh.unlink(missing_ok=True)
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.chmod(database.stat().st_mode)
+        fresh.replace(database)
+    except (duckdb.Error, OSError) as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise DestinationError(
             f"The rows are removed, but {database} cannot be written anew ({str(error).splitlines()[0][:200]}): what "
             "they held may still stand in its free blocks. Make room, and run the command again."
         ) from None
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.chmod(database.stat().st_mode)
-    fresh.replace(database)
 
 
 @contextmanager

@@ -170,3 +170,11 @@ def test_what_a_sync_commits_leaves_a_log_that_has_grown_long(
     assert len(sizes) > 2
     assert [size > 1_000 for size in sizes] == [is_long] * len(sizes)
     assert_mirrors(warehouse, world)
+
+
+def test_what_cannot_be_written_anew_is_said_in_a_sentence(tmp_path: Path) -> None:
+    database = tmp_path / "linq.duckdb"
+    duckdb.connect(str(database)).close()
+    (tmp_path / ".linq.duckdb.forget").mkdir()
+    with pytest.raises(DestinationError, match=r"The rows are removed, but .* cannot be written anew"):
+        write_anew(database)
