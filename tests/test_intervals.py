@@ -64,10 +64,16 @@ def test_half_an_interval_is_refused_unless_dates_are_given(
 
 
 def test_a_start_in_the_future_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    later = (datetime.now(UTC) + timedelta(hours=26)).isoformat()
     with pytest.raises(ConfigurationError, match=r"start_date is in the future .*no message"):
         make_sync(TOKEN, start_date=later)
     monkeypatch.setenv(START, later)
     monkeypatch.setenv(END, "2100-01-01")
     with pytest.raises(ConfigurationError, match=f"{START} is in the future"):
         make_sync(TOKEN)
+
+
+def test_today_in_the_east_is_a_start() -> None:
+    today_in_kiritimati = (datetime.now(UTC) + timedelta(hours=14)).date()
+    start = make_sync(TOKEN, start_date=str(today_in_kiritimati)).options.start_date
+    assert start is not None and start.date() == today_in_kiritimati
