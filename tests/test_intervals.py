@@ -76,4 +76,5 @@ def test_a_start_in_the_future_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 def test_today_in_the_east_is_a_start() -> None:
     today_in_kiritimati = (datetime.now(UTC) + timedelta(hours=14)).date()
     start = make_sync(TOKEN, start_date=str(today_in_kiritimati)).options.start_date
-    assert start is not None and start.date() == today_in_kiritimati
+    assert start
+    assert start.date() == today_in_kiritimati
