@@ -60,7 +60,8 @@ def sync_parser(description: str) -> Parser:
     parser.add_argument(
         "--allow-mass-delete",
         action="store_true",
-        help="mark rows as deleted even where more than a fifth of a table of over 50 rows is gone at Linq",
+        help="mark rows as deleted even where more than a fifth of a table of over 50 rows is gone at Linq, or where "
+        "all numbers are other ones",
     )
     parser.add_argument(
         "--events",
