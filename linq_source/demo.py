@@ -33,29 +33,32 @@ def made(end: datetime | None = None) -> World:
 
 
 def prepare(database: Path, world: World, *, is_default: bool) -> None:
-    """Make room for the demo's database; refuses a file that holds anything but an earlier demo."""
+    """Make room for the demo's database: removes an earlier demo, and refuses a file that holds anything else."""
     check_place(database)
     if not database.exists():
         return
-    if is_default:
-        try:
-            database.unlink()
-        except OSError as error:
-            raise ConfigurationError(
-                f"{database} of an earlier demo cannot be removed ({error.strerror}): name a new --database."
-            ) from None
-        return
+    if not is_default and not _is_demo(database, world):
+        raise ConfigurationError(
+            f"--demo will not write into {database}, which holds something else: name a new file."
+        )
+    try:
+        for left in (database, database.with_name(database.name + ".wal")):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{database} of an earlier demo cannot be removed ({error.strerror}): name a new --database."
+        ) from None
+
+
+def _is_demo(database: Path, world: World) -> bool:
     ours = {number.phone_number for number in world.listed_numbers()}
     try:
         with duckdb.connect(str(database), read_only=True) as connection:
             query = f"select phone_number from {settings.DATASET_NAME}.phone_numbers"
-            is_demo = {number for (number,) in connection.sql(query).fetchall()} <= ours
+            stored = {number for (number,) in connection.sql(query).fetchall()}
     except duckdb.Error:
-        is_demo = False
-    if not is_demo:
-        raise ConfigurationError(
-            f"--demo will not write into {database}, which holds something else: name a new file."
-        )
+        return False
+    return bool(stored) and stored <= ours
 
 
 def report(database: Path) -> str:

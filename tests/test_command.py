@@ -220,6 +220,13 @@ def test_the_demo_never_writes_into_a_database_that_holds_something_else(serve: 
     assert warehouse.everything() == before
 
 
+def test_a_demo_begins_anew_where_an_earlier_one_was(serve: Serve, warehouse: Warehouse) -> None:
+    world = small_world()
+    warehouse.sync(serve(world))
+    demo.prepare(warehouse.path, world, is_default=False)
+    assert not warehouse.path.exists()
+
+
 def test_the_token_can_come_from_dlts_secrets_file(serve: Serve, warehouse: Warehouse, tmp_path: Path) -> None:
     import sys
 
