@@ -169,7 +169,7 @@ def test_a_folder_that_is_missing_or_taken_for_a_file_is_named(serve: Serve, tmp
     linq = serve(small_world())
     missing = Warehouse(tmp_path / "missing" / "linq.duckdb")
     assert one_sentence(missing.command(linq), 2) == (
-        f"The folder {tmp_path / 'missing'} does not exist: create it, or name another place."
+        f"The folder {tmp_path / 'missing'} of the database does not exist: create it first."
     )
     assert not missing.path.parent.exists()
     (tmp_path / "folder").mkdir()
