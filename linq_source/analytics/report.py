@@ -18,7 +18,7 @@ from linq_source.paths import is_refused
 
 MISSING = "The report needs jinja2 and vl-convert-python: pip install 'linq-source[report]'."
 
-SCRIPTS = ("sums.js", "words.js", "charts.js", "page.js")
+SCRIPTS = ("sums.js", "words.js", "charts.js", "sections.js", "page.js")
 """Our own scripts, in the order they run in, after Vega's."""
 
 _BEGINNING = b"<!doctype html>"
