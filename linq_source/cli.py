@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from linq_source import settings
 from linq_source.errors import LinqError
 from linq_source.paths import usable_path
+from linq_source.printable import printable
 
 _LONGEST_MINUTES = 366 * 24 * 60
 
@@ -25,7 +26,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where to look."""
-        print(f"{message[:1].upper()}{message[1:]}. Run {self.prog} --help for the options.", file=sys.stderr)
+        sentence = printable(f"{message[:1].upper()}{message[1:]}")
+        print(f"{sentence}. Run {self.prog} --help for the options.", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -138,7 +140,7 @@ def _terminate(number: int, _: FrameType | None) -> NoReturn:
 
 def report_error(error: LinqError, *, as_json: bool) -> int:
     """Print an error's sentence and return its exit code."""
-    print(error, file=sys.stderr)
+    print(printable(str(error)), file=sys.stderr)
     if as_json:
         print(json.dumps({"error": str(error), "exit_code": error.exit_code}))
     return error.exit_code

@@ -61,6 +61,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     from linq_source.cli import database_path
     from linq_source.client import LinqClient
     from linq_source.doctor import examine
+    from linq_source.printable import printable
     from linq_source.source import configured_sync
     from linq_source.warehouse import database_target, warehouse_target
 
@@ -77,9 +78,9 @@ def run_doctor(args: argparse.Namespace) -> int:
     for finding in examine(make_client, target, database=database, recheck_hours=_recheck_hours()):
         findings.append(finding)
         if not args.json:
-            print(f"{'well ' if finding.is_well else 'TO DO'}  {finding.what}: {finding.sentence}")
+            print(f"{'well ' if finding.is_well else 'TO DO'}  {finding.what}: {printable(finding.sentence)}")
             if finding.advice:
-                print(f"       {finding.advice}")
+                print(f"       {printable(finding.advice)}")
     code = 0 if all(finding.is_well for finding in findings) else 3
     if args.json:
         print(json.dumps({"findings": [finding.as_json() for finding in findings], "exit_code": code}))
