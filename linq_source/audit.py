@@ -44,7 +44,7 @@ class Difference:
     """One thing of which Linq and the tables do not hold the same number."""
 
     what: str
-    """chat, chats of a number, contacts, phone_numbers, or duplicates in a table."""
+    """phone_numbers, contacts, chats of a number, a chat, its messages, or rows that stand in a table twice."""
     id: int | str
     linq: int | None
     ours: int

@@ -246,7 +246,7 @@ def _stored(memory: Memory, recheck_hours: float, to_do: _Commands) -> Iterator[
         yield Finding(
             "rejected rows",
             False,
-            f"{counted(rejected, 'row')} fit no column.",
+            f"{counted(rejected, 'row')} could not be fitted to a column.",
             f"Look at table_name, reason and row_json in {REJECTED_ROWS.name}; they are tried again whenever read.",
         )
     else:

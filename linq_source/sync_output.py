@@ -85,7 +85,8 @@ def _skipped(summary: Summary | EventSummary) -> list[str]:
 def _misfits(summary: EventSummary) -> list[str]:
     if not summary.misfits:
         return []
-    return [f"Of the events' values {summary.misfits} fit no column and are null; webhook_events.data has them."]
+    values = f"{counted(summary.misfits, 'value')} of events"
+    return [f"{values} could not be fitted to a column: null stands there, and webhook_events.data has all."]
 
 
 def print_result(result: Result, where: str, stored: dict[str, int] | None = None) -> None:
@@ -134,9 +135,10 @@ def left_out(result: Result) -> list[str]:
     summary = result.summary
     lines = _skipped(summary)
     if summary.rejected:
-        lines.append(f"{summary.rejected} rows fit no column; the table rejected_rows holds them, with the reason.")
+        rows = counted(summary.rejected, "row")
+        lines.append(f"{rows} could not be fitted to a column; the table rejected_rows says which, and why.")
     if summary.unread_times:
-        lines.append(f"{summary.unread_times} times could not be read and are null.")
+        lines.append(f"{counted(summary.unread_times, 'time')} could not be read: null stands there.")
     return lines + (_misfits(result.events) if result.events else [])
 
 

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     from linq_source.process import locked
     from linq_source.redact import configured
     from linq_source.source import configured_sync
+    from linq_source.sync_output import counted
     from linq_source.warehouse import database_target
 
     database = database_path(options.database)
@@ -51,9 +52,10 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(findings.as_json()))
         return findings.exit_code
+    found = counted(len(findings.differences), "difference") if findings.differences else "no differences"
     print(
-        f"Compared {findings.chats_compared:,} chats with {findings.messages_compared:,} messages in {database}: "
-        f"{len(findings.differences) or 'no'} differences."
+        f"Compared {counted(findings.chats_compared, 'chat')} with {counted(findings.messages_compared, 'message')} "
+        f"in {database}: {found}."
     )
     for each in findings.differences[:SHOWN]:
         print(f"  {each.what} {each.id}: Linq has {each.linq}, the tables {each.ours}".replace(" :", ":"))
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     for sentence in findings.skipped:
         print(f"Skipped: {printable(sentence)}.", file=sys.stderr)
     if findings.repaired:
-        print(f"Marked {findings.repaired} of them: the next sync reads them whole.")
+        print(f"Marked {findings.repaired} of them, to be read whole by the next sync.")
     elif findings.differences:
         print("Messages that came after the last sync count too: run a sync, and --repair what still differs.")
     return findings.exit_code

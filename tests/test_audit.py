@@ -109,6 +109,7 @@ def test_the_findings_are_one_json_object_on_the_last_line(
     synced: tuple[World, Simulator], warehouse: Warehouse
 ) -> None:
     warehouse.execute(PLANTED["lost messages"])
+    assert ": 1 difference.\n" in command(warehouse, synced[1]).stdout
     document = json.loads(command(warehouse, synced[1], "--json").stdout.splitlines()[-1])
     assert document["exit_code"] == 3
     assert document["differences"][0]["what"] == "messages of chat"

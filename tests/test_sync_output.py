@@ -35,10 +35,17 @@ def test_all_that_was_left_out_is_told_in_a_sentence_each() -> None:
     result = Result(summary, seconds=1.0, requests=5, retries=0, exit_code=3, events=EventSummary(misfits=4))
     assert left_out(result) == [
         "Skipped: chat 7: gone (404).",
-        "2 rows fit no column; the table rejected_rows holds them, with the reason.",
-        "3 times could not be read and are null.",
-        "Of the events' values 4 fit no column and are null; webhook_events.data has them.",
+        "2 rows could not be fitted to a column; the table rejected_rows says which, and why.",
+        "3 times could not be read: null stands there.",
+        "4 values of events could not be fitted to a column: null stands there, and webhook_events.data has all.",
     ]
+
+
+def test_of_what_was_left_out_one_is_told_as_one() -> None:
+    summary = Summary(rejected=1, unread_times=1)
+    result = Result(summary, seconds=1.0, requests=5, retries=0, exit_code=3, events=EventSummary(misfits=1))
+    begun = [sentence.split(" could not be ")[0] for sentence in left_out(result)]
+    assert begun == ["1 row", "1 time", "1 value of events"]
 
 
 def test_a_sync_that_left_out_nothing_tells_nothing() -> None:
