@@ -27,6 +27,10 @@ PYTHON = os.environ.get("LINQ_PYTHON", f"{HOME}/.venv/bin/python")
 DESTINATION = os.environ.get("LINQ_DESTINATION", "duckdb")
 DATASET = os.environ.get("LINQ_DATASET", "linq_data")
 COUNT = int(os.environ.get("LINQ_SHARDS", "1"))
+if COUNT < 1:
+    raise AirflowException("LINQ_SHARDS: one shard is the least, and means the whole account.")
+if COUNT > 1 and DESTINATION == "duckdb":
+    raise AirflowException("LINQ_SHARDS: a DuckDB file takes one writing process; leave it out, or set it to 1.")
 
 
 def command(shard: int) -> list[str]:

@@ -86,6 +86,14 @@ def test_airflow_tries_again_where_that_may_help(airflow: Airflow, serve: Serve,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("count", "why"), [("3", "a DuckDB file takes one writing process"), ("0", "one shard is")])
+def test_airflow_is_told_of_shards_that_cannot_be(count: str, why: str, airflow: Airflow) -> None:
+    done = airflow("commands", LINQ_SHARDS=count)
+    assert done.returncode != 0
+    assert f"LINQ_SHARDS: {why}" in done.stderr
+
+
+@pytest.mark.slow
 def test_airflow_has_a_task_for_each_shard(airflow: Airflow) -> None:
     done = airflow("commands", LINQ_SHARDS="3", LINQ_DESTINATION="postgres", LINQ_DATASET="calls")
     commands = done.stdout.splitlines()[-3:]
