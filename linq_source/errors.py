@@ -9,7 +9,7 @@
     │   ├── NotFoundError         404: gone; skipped and named
     │   ├── RequestRefusedError   any other 4xx or a redirect: a repeat would not help
     │   └── UnavailableError      429, 5xx, timeouts, broken bodies: still so after every retry
-    │       └── UnprovenListError a list whose pages never agree with each other
+    │       └── UnprovenListError a list whose total keeps growing while it is read
     ├── DestinationError          the database, warehouse or folder cannot be used (exit code 1)
     └── LockedError               another run is at work on the same destination (exit code 75)
 

@@ -115,7 +115,7 @@ class EventLoader:
         self.is_finished = self.is_stopped or not self._waiting
         if self.is_finished and self._conflicts:
             self.summary.skipped.append(
-                f"{self._conflicts} events in {self._place} have the id of another event; webhook_events keeps "
+                f"events in {self._place} that have the id of another event: {self._conflicts}; webhook_events keeps "
                 "the first of each, the files both"
             )
 

@@ -32,7 +32,7 @@ def check(
     """
     found = of_url(subscriptions, url)
     if not found:
-        others = f" ({len(subscriptions)} deliver to other URLs)" if subscriptions else ""
+        others = f" (other subscriptions: {len(subscriptions)})" if subscriptions else ""
         return [f"No subscription delivers to {url}{others}: run this command with --url alone to make it."]
     problems = [problem for each in found for problem in _of_subscription(each, events)]
     if len(found) > 1:
@@ -61,8 +61,8 @@ def _of_subscription(found: Subscription, events: Sequence[str]) -> list[str]:
         problems.append(f"{name}: Linq has tried no delivery yet. Nothing may have happened since it was made.")
     elif found.last_delivered_at is None:
         problems.append(
-            f"{name}: Linq has tried {found.delivery_attempts} deliveries and none was accepted: "
-            "can the URL be reached from the internet?"
+            f"{name}: no delivery of Linq's was accepted (tried: {found.delivery_attempts}): can the URL be reached "
+            "from the internet?"
         )
     return problems
 

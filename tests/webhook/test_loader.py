@@ -198,7 +198,7 @@ def test_another_event_with_the_id_of_one_is_named_and_the_first_is_kept(warehou
     result = load(warehouse, box)
     assert result.exit_code == 3
     assert result.summary.skipped == [
-        f"2 events in {box.folder} have the id of another event; webhook_events keeps the first of each, "
+        f"events in {box.folder} that have the id of another event: 2; webhook_events keeps the first of each, "
         "the files both"
     ]
     assert warehouse.query("select event_type, message_id from webhook_events") == [("message.read", 1)]

@@ -258,7 +258,7 @@ def test_the_check_names_what_is_wrong_with_the_subscription(linq: Simulator, cl
         assert problem in text
     for each in stored(linq):
         each.delivery_attempts = 7
-    assert "tried 7 deliveries" in " ".join(check(client.list(), url=URL, transport=answers))
+    assert "accepted (tried: 7)" in " ".join(check(client.list(), url=URL, transport=answers))
 
 
 @pytest.mark.parametrize(
