@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -206,6 +207,13 @@ class Process:
     def said(self) -> str:
         """All it wrote."""
         return self.log.read_text()
+
+    def says(self, text: str) -> bool:
+        """Whether it writes this within ten seconds."""
+        until = time.monotonic() + 10
+        while text not in self.said() and time.monotonic() < until:
+            time.sleep(0.02)
+        return text in self.said()
 
     def _wait(self, pattern: str) -> int:
         until = datetime.now(UTC).timestamp() + 30

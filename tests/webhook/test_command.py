@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -102,7 +101,8 @@ def test_told_to_end_it_finishes_what_has_begun_and_writes_the_files(tmp_path: P
             time.sleep(0.2)
             started = time.monotonic()
             receiver.child.send_signal(number)
-            time.sleep(0.5)
+            assert receiver.says("Stopping")
+            time.sleep(0.2)
             with pytest.raises(ConnectionRefusedError):
                 deliver(receiver.port, event(99))
             half.sendall(data[-10:])
@@ -157,8 +157,7 @@ def test_a_target_that_cannot_be_written_costs_no_event(tmp_path: Path) -> None:
     options = ("--journal", str(tmp_path / "journal"), "--flush-seconds", "0.1")
     with Process(tmp_path / "events", *options, cwd=tmp_path) as receiver:
         assert deliver(receiver.port, event(1)) == 200
-        threading.Event().wait(0.5)
-        assert "cannot be written" in receiver.said()
+        assert receiver.says("cannot be written")
         (tmp_path / "events").unlink()
         assert receiver.terminate() == 0
     assert parquet_rows(tmp_path / "events") == [("evt-1",)]
