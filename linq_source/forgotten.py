@@ -264,10 +264,10 @@ def _key_named(name: str, key: str | None) -> bytes:
         return bytes.fromhex(name)
     secret = key_of(key)
     if not secret or _label(secret) != name:
-        problem = "is not the one that" if secret else "is not set, and"
+        problem = "is not what it was" if secret else "is not set as it was"
         raise ConfigurationError(
-            f"{KEY_SETTING} {problem} pipelines/forget.py was run with on these tables: without it, whom it has "
-            "removed would come back. Set it as it was."
+            f"{KEY_SETTING} {problem} when pipelines/forget.py was run on these tables: without that key, whom it "
+            "has removed would come back. Set it as it was."
         )
     return secret
 
