@@ -272,6 +272,19 @@ def test_where_no_day_has_turns_enough_the_rates_are_a_sentence_and_a_table(
     assert rate.locator("p").inner_text().endswith("too little to draw.")
 
 
+def test_of_chats_that_differ_it_promises_no_repair(
+    show: Callable[..., Opened], recent: Path, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(tmp_path / "differs.duckdb")
+    shutil.copyfile(recent, warehouse.path)
+    warehouse.execute("delete from messages where id = (select min(id) from messages)")
+    said = show(warehouse.path).page.inner_text("#sync")
+    [(differing,)] = warehouse.query("select count(*) from sync_health where status = 'differs'")
+    assert differing
+    assert said.startswith(f"{differing} chat")
+    assert "goes on where a chat is unfinished or was never read; where one differs," in said
+
+
 @pytest.mark.parametrize("messages", [0, 1, 3])
 def test_an_empty_or_tiny_account_shows_sentences(
     messages: int, show: Callable[..., Opened], serve: Callable[..., Simulator], warehouse: Warehouse

@@ -232,7 +232,7 @@ function sync(view) {
   }
   if (!rows.size) return plain(at("sync"), sentence("No chat is stored yet."));
   const all = [...rows.values()], total = (name) => all.reduce((sum, row) => sum + row[name], 0), off = total("chats") - total("complete");
-  const says = off ? `${counted(off, "chat does", "chats do")} not agree with Linq's count, of ${count(total("chats"))}. The next sync reads them again; pipelines/audit.py tells more.` : `All ${counted(total("chats"), "chat")} agree with Linq's count of their messages.`;
+  const says = off ? `${counted(off, "chat does", "chats do")} not agree with Linq's count, of ${count(total("chats"))}. The next sync goes on where a chat is unfinished or was never read; where one differs, Linq's count and its own list may disagree, or dates or forget.py left messages out: pipelines/audit.py tells more.` : `All ${counted(total("chats"), "chat")} agree with Linq's count of their messages.`;
   const refused = data.rejected ? ` ${counted(data.rejected, "row fits", "rows fit")} no column and ${data.rejected === 1 ? "is" : "are"} in rejected_rows.` : " No row was rejected.";
   const columns = [["Chats", "chats"], ["Complete", "complete"], ["Differ", "differs"], ["Unfinished", "unfinished"], ["Never read", "never"], ["Messages stored", "stored"], ["Missing", "missing"]];
   return plain(at("sync"), element("p", { class: off ? "warn" : "good" }, says + refused), table("Sync health by number", [
