@@ -1,6 +1,7 @@
 """A destination that cannot be used at all: one sentence that names the setting, and what to do."""
 
 import logging
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,11 @@ Serve = Callable[..., Simulator]
 def refused(destination: str, setting: str, value: str, linq: Simulator, code: int, **others: str) -> str:
     """What the command says of a setting of its destination."""
     name = f"DESTINATION__{destination.upper()}__{setting}"
-    options = ("--destination", destination)
-    finished: Finished = run_pipeline("linq_to_warehouse.py", *options, linq=linq, **others, **{name: value})
+    given = others | {name: value}
+    with tempfile.TemporaryDirectory() as folder:  # a lock of its own: others sync into datasets of the same name
+        finished: Finished = run_pipeline(
+            "linq_to_warehouse.py", "--destination", destination, linq=linq, TMPDIR=folder, **given
+        )
     assert (finished.returncode, finished.stdout, finished.stderr.count("\n")) == (code, "", 1), finished.stderr
     assert name in finished.stderr
     assert "secret-password" not in finished.stderr

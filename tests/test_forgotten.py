@@ -150,6 +150,6 @@ def test_rows_are_recalled_with_the_keys_that_they_were_made_with() -> None:
     assert found
     assert found.knows("2125550199")
     assert found.chats == {7}
-    for other, says in ((None, "is not set"), (KEY[::-1], "is not the one")):
+    for other, says in ((None, "is not set"), (KEY[::-1], "is not what it was")):
         with pytest.raises(ConfigurationError, match=says):
             recall(rows, other)
