@@ -7,10 +7,14 @@ python pipelines/audit.py --database linq.duckdb --repair    # the next sync rea
 import json
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from linq_source import settings
 from linq_source.cli import Parser, database_path, run_command
 from linq_source.printable import printable
+
+if TYPE_CHECKING:
+    from linq_source.audit import Findings
 
 SHOWN = 20
 
@@ -31,7 +35,6 @@ def main(arguments: Sequence[str]) -> int:
     from linq_source.process import locked
     from linq_source.redact import configured
     from linq_source.source import configured_sync
-    from linq_source.sync_output import counted
     from linq_source.warehouse import database_target
 
     database = database_path(options.database)
@@ -51,11 +54,19 @@ def main(arguments: Sequence[str]) -> int:
         )
     if options.json:
         print(json.dumps(findings.as_json()))
-        return findings.exit_code
+    else:
+        say(findings, str(database))
+    return findings.exit_code
+
+
+def say(findings: "Findings", where: str) -> None:
+    """Print what the audit of a database found."""
+    from linq_source.sync_output import counted
+
     found = counted(len(findings.differences), "difference") if findings.differences else "no differences"
     print(
         f"Compared {counted(findings.chats_compared, 'chat')} with {counted(findings.messages_compared, 'message')} "
-        f"in {database}: {found}."
+        f"in {where}: {found}."
     )
     for each in findings.differences[:SHOWN]:
         print(f"  {each.what} {each.id}: Linq has {each.linq}, the tables {each.ours}".replace(" :", ":"))
@@ -67,7 +78,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Marked {findings.repaired} of them, to be read whole by the next sync.")
     elif findings.differences:
         print("Messages that came after the last sync count too: run a sync, and --repair what still differs.")
-    return findings.exit_code
 
 
 if __name__ == "__main__":
